@@ -1,0 +1,152 @@
+/**
+ * Addresses: `scheme:target?key=value&key=value`.
+ *
+ * - The scheme ends at the first colon, and decides how the rest is read.
+ * - A literal scheme (`exec:`) takes all that follows as it stands: no `?`, no decoding.
+ * - Elsewhere the first `?` starts our options. Target and values are percent-decoded once; `+` is a plus.
+ *   `%25` is a percent sign, `%3F` a question mark in a target, `%26` an ampersand in a value.
+ * - A key stands once, unless its option is a list.
+ *
+ * `formatParts(splitAddress(text))` is `text` again for every text that formatParts makes, and
+ * `splitAddress(formatParts(parts))` is `parts` for all parts: a test holds both.
+ */
+import { homedir } from 'node:os';
+import { resolve } from 'node:path';
+import { SluiceError, reasonOf } from './errors.ts';
+import { OptionError, readOptions } from './options.ts';
+import type { Registry } from './registry.ts';
+import type { Role, Transport } from '../plugins/contract/index.ts';
+
+/** An address in its parts, decoded. `pairs` keeps order and repetition. */
+export interface Parts {
+  readonly scheme: string;
+  readonly target: string;
+  readonly pairs: readonly (readonly [key: string, value: string])[];
+}
+
+/** An address that its transport has read: ready to listen or dial. */
+export interface Address {
+  readonly scheme: string;
+  readonly transport: Transport;
+  readonly role: Role;
+  /** What the transport's `parse` made of it. */
+  readonly parsed: unknown;
+  /** As the user would write it; never holds a secret, since options name files and not values. */
+  readonly text: string;
+}
+
+const refuse = (text: string, why: string, cause?: unknown): SluiceError =>
+  new SluiceError('SLUICE_ADDRESS', `address ${JSON.stringify(text)}: ${why}`, { cause });
+
+function decode(text: string, whole: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch (cause) {
+    throw refuse(whole, `"${text}" is not percent-encoded UTF-8; write a percent sign as %25`, cause);
+  }
+}
+
+export function splitScheme(text: string): { scheme: string; rest: string } {
+  const match = /^([a-z][a-z0-9+.-]*):(.*)$/s.exec(text);
+  if (match?.[1] === undefined || match[2] === undefined) {
+    throw refuse(text, 'expected SCHEME:…, for example unix:/run/x.sock or wss://host:443/path');
+  }
+  return { scheme: match[1], rest: match[2] };
+}
+
+const isHierarchical = (transport: Transport): boolean => transport.grammar.includes('://');
+
+/** @throws SluiceError SLUICE_ADDRESS */
+export function splitAddress(text: string, registry: Registry): Parts {
+  const { scheme, rest } = splitScheme(text);
+  const transport = registry.get(scheme);
+  if (text.includes('\0')) throw refuse(text, 'it holds a NUL character');
+  if (transport.literal) return { scheme, target: rest, pairs: [] };
+  const at = rest.indexOf('?');
+  const head = at < 0 ? rest : rest.slice(0, at);
+  const hierarchical = isHierarchical(transport);
+  if (hierarchical && !head.startsWith('//')) throw refuse(text, `expected ${transport.grammar}`);
+  const target = decode(hierarchical ? head.slice(2) : head, text);
+  const pairs = at < 0 ? [] : splitPairs(rest.slice(at + 1), text);
+  if (target.includes('\0')) throw refuse(text, 'it holds a NUL character');
+  return { scheme, target, pairs };
+}
+
+function splitPairs(query: string, whole: string): [string, string][] {
+  return query.split('&').map((pair) => {
+    const at = pair.indexOf('=');
+    if (at < 1) throw refuse(whole, `expected KEY=VALUE after "?", got ${JSON.stringify(pair)}`);
+    return [decode(pair.slice(0, at), whole), decode(pair.slice(at + 1), whole)];
+  });
+}
+
+/** Encodes no more than must be, so that an address stays readable. */
+const encode = (text: string, reserved: RegExp): string => text.replace(reserved, encodeURIComponent);
+
+export function formatParts({ scheme, target, pairs }: Parts, registry: Registry): string {
+  const transport = registry.get(scheme);
+  if (transport.literal) return `${scheme}:${target}`;
+  const slashes = isHierarchical(transport) ? '//' : '';
+  const query = pairs.map(
+    ([key, value]) => `${encode(key, /[%&=#\s]/g)}=${encode(value, /[%&#\s]/g)}`,
+  );
+  return `${scheme}:${slashes}${encode(target, /[%?#\s]/g)}${query.length > 0 ? '?' : ''}${query.join('&')}`;
+}
+
+/** Makes paths absolute: `~/` is this user's home; anything else is relative to `folder`. `~name` is not expanded. */
+export const pathResolver =
+  (folder: string) =>
+  (path: string): string =>
+    path === '~' || path.startsWith('~/') ? resolve(homedir(), `.${path.slice(1)}`) : resolve(folder, path);
+
+/** Repeated keys become a list where the option is one, and are refused elsewhere. */
+function collect(parts: Parts, transport: Transport, whole: string): Record<string, unknown> {
+  const given: Record<string, string | string[]> = {};
+  for (const [key, value] of parts.pairs) {
+    const spec = Object.hasOwn(transport.options, key) ? transport.options[key] : undefined;
+    const earlier = Object.hasOwn(given, key) ? given[key] : undefined;
+    if (spec?.type === 'list' || spec?.type === 'map') given[key] = [...(earlier ?? []), value];
+    else if (earlier !== undefined) throw refuse(whole, `option "${key}" is given twice`);
+    else given[key] = value;
+  }
+  return given;
+}
+
+export interface AddressContext {
+  readonly registry: Registry;
+  readonly role: Role;
+  /** What a relative path is relative to: the working directory, or the configuration's folder. */
+  readonly folder: string;
+  /** Options that come from flags or from the long form rather than from the address. */
+  readonly extra?: Readonly<Record<string, unknown>>;
+  readonly words?: readonly string[];
+}
+
+/** Reads an address for one role. @throws SluiceError SLUICE_ADDRESS, whose cause is an OptionError where one key is at fault. */
+export function parseAddress(text: string, context: AddressContext): Address {
+  const parts = splitAddress(text, context.registry);
+  const transport = context.registry.get(parts.scheme);
+  assertRole(transport, context.role, text);
+  const resolvePath = pathResolver(context.folder);
+  try {
+    const given = { ...collect(parts, transport, text), ...context.extra };
+    const options = readOptions(transport.options, given, context.role, resolvePath);
+    const { words, role } = context;
+    const input = { target: parts.target, scheme: parts.scheme, options: options as never, role, resolvePath };
+    const parsed = transport.parse(words === undefined ? input : { ...input, words });
+    return { scheme: parts.scheme, transport, role, parsed, text };
+  } catch (error) {
+    if (SluiceError.is(error)) throw error;
+    const usage = error instanceof OptionError ? '' : ` (${transport.grammar})`;
+    throw refuse(text, `${reasonOf(error)}${usage}`, error);
+  }
+}
+
+function assertRole(transport: Transport, role: Role, text: string): void {
+  if (role === 'source' && transport.listen === undefined) {
+    throw refuse(text, `"${transport.name}" can only be a sink; put it second`);
+  }
+  if (role === 'sink' && transport.dial === undefined) {
+    throw refuse(text, `"${transport.name}" can only be a source; put it first`);
+  }
+}

@@ -1,0 +1,90 @@
+/** `sluice link` and `sluice connect`: one link, from the command line. */
+import { assertKnown } from '../access.ts';
+import { parseAddress, type Address } from '../address.ts';
+import { SluiceError } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
+import type { Link } from '../link.ts';
+import type { Outcome } from '../relay.ts';
+import type { Registry } from '../registry.ts';
+import { createEnvironment, type Environment } from './environment.ts';
+import type { CommandFlags, LinkFlags } from './program.ts';
+import { showProgress, type Progress } from './progress.ts';
+import { onProxySignals, onStopSignals, statusOfSignal } from './signals.ts';
+
+/** The flags for a command, as options of its address; other sinks have options of their own in the address. */
+function commandOptions(sink: string, { user, cwd, env, handoff, onAbort }: CommandFlags): Record<string, unknown> {
+  const given = Object.entries({ user, cwd, env, handoff, onAbort }).filter(([, value]) => value !== undefined);
+  if (given.length > 0 && !sink.startsWith('exec:')) {
+    throw new SluiceError('SLUICE_USAGE', `--${given[0]?.[0]} is for a sink that starts a command (exec:), and this is ${sink}`);
+  }
+  return Object.fromEntries(given);
+}
+
+export function readLink(source: string, sink: string, flags: LinkFlags, registry: Registry): Link {
+  const folder = process.cwd();
+  assertKnown(flags.allow ?? []);
+  const from: Address = parseAddress(source, { registry, role: 'source', folder });
+  const to = parseAddress(sink, { registry, role: 'sink', folder, extra: commandOptions(sink, flags) });
+  return {
+    name: from.scheme,
+    source: from,
+    sink: to,
+    allow: flags.allow ?? [],
+    idleAfterEnd: flags.idle ?? LIMITS.idleAfterEnd,
+    once: flags.once ?? from.scheme === 'stdio',
+  };
+}
+
+/** Resolves with the process's exit status. */
+export async function runLink(source: string, sink: string, flags: LinkFlags): Promise<number> {
+  let progress: Progress | undefined;
+  const environment = createEnvironment(flags, () => progress?.clear());
+  const link = readLink(source, sink, flags, environment.registry);
+  const usesStdio = link.source.scheme === 'stdio' || link.sink.scheme === 'stdio';
+  const signalled = usesStdio ? watchAsProxy(environment) : watchAsGateway(environment);
+  const opened = await environment.gateway.open(link);
+  if (!flags.quiet || process.stdout.isTTY !== true) progress = await showProgress(environment.gateway, process.stderr);
+  const outcome = await opened.done;
+  progress?.stop();
+  return (await signalled.status()) ?? statusOf(outcome, environment, link.once);
+}
+
+/** What a signal made of the exit status; `undefined` where none came. */
+interface Signalled {
+  status(): Promise<number | undefined>;
+}
+
+function watchAsProxy({ gateway, interrupt }: Environment): Signalled {
+  let status: number | undefined;
+  onProxySignals({
+    interrupt: () => {
+      interrupt();
+      status = statusOfSignal('SIGINT');
+    },
+    abort: (code, why) => {
+      status = code;
+      gateway.abort(why);
+    },
+  });
+  return { status: async () => status };
+}
+
+function watchAsGateway({ gateway, log }: Environment): Signalled {
+  let closing: Promise<number> | undefined;
+  onStopSignals(
+    (signal) => {
+      log.info('stopping', { signal });
+      closing = gateway.close();
+    },
+    (signal) => process.exit(statusOfSignal(signal)),
+  );
+  return { status: async () => (closing === undefined ? undefined : (await closing) > 0 ? 255 : 0) };
+}
+
+/** The far command's own status; 255 for any failure of ours; 0 for a clean end. */
+function statusOf(outcome: Outcome | undefined, { exitStatus }: Environment, tellsOutcome: boolean): number {
+  const exited = exitStatus();
+  if (outcome?.how === 'cut' && tellsOutcome) return 'status' in outcome && outcome.by === 'sink' && outcome.status && 'signal' in outcome.status ? statusOfSignal(outcome.status.signal) : 255;
+  if (exited === undefined) return 0;
+  return 'code' in exited ? exited.code : statusOfSignal(exited.signal);
+}

@@ -1,0 +1,43 @@
+/**
+ * The composition root: arguments in, exit status out. The only place that ends the process.
+ * What goes wrong is told in one line with its code; a stack trace only for faults of our own, and with -v.
+ */
+import { SluiceError, reasonOf } from '../errors.ts';
+import { createProgram, isHelp } from './program.ts';
+
+export async function main(args: readonly string[]): Promise<void> {
+  process.stdout.on('error', () => {}); // a reader that went away is the commands' business
+  process.stderr.on('error', () => {});
+  process.exitCode = await run(args);
+  await Promise.all([drained(process.stdout), drained(process.stderr)]);
+  process.exit();
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const status = { code: 0 };
+  try {
+    await createProgram((code) => (status.code = code)).parseAsync([...args], { from: 'user' });
+    return status.code;
+  } catch (error) {
+    if (isHelp(error)) return error.exitCode === 0 ? 0 : 255;
+    return report(error);
+  }
+}
+
+function report(error: unknown): number {
+  if (SluiceError.is(error)) {
+    process.stderr.write(`sluice: ${error.message} [${error.code}]\n`);
+    return error.exit;
+  }
+  process.stderr.write(`sluice: a fault of Sluice itself, please report it [SLUICE_INTERNAL]: ${reasonOf(error)}\n`);
+  if (error instanceof Error && error.stack) process.stderr.write(`${error.stack}\n`);
+  return 70;
+}
+
+/** What was written has left the process; a reader that takes nothing is not waited for beyond a second. */
+const drained = (stream: NodeJS.WriteStream): Promise<void> =>
+  new Promise((resolve) => {
+    if (stream.writableLength === 0 || stream.destroyed) return resolve();
+    setTimeout(resolve, 1_000).unref();
+    stream.write('', () => resolve());
+  });

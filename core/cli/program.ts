@@ -1,0 +1,172 @@
+/** The command line: commands, flags and help. The only import of commander; each command's work is loaded when it runs. */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { parseDuration } from '../options.ts';
+import { VERSION } from '../version.ts';
+
+/** The flags that stand before or after any command. */
+export interface GlobalFlags {
+  readonly verbose?: true;
+  readonly quiet?: true;
+  readonly logFormat: 'text' | 'json';
+}
+
+/** The options of a literal sink (`exec:`), which its address cannot hold. */
+export interface CommandFlags {
+  readonly user?: string;
+  readonly cwd?: string;
+  readonly env?: readonly string[];
+  readonly handoff?: string;
+  readonly onAbort?: string;
+}
+
+export interface LinkFlags extends GlobalFlags, CommandFlags {
+  readonly allow?: readonly string[];
+  readonly idle?: number;
+  readonly once?: true;
+}
+
+export interface ConfigFlags extends GlobalFlags {
+  readonly config?: string;
+}
+
+const repeated = (value: string, earlier: readonly string[] = []): string[] => [...earlier, value];
+
+function duration(value: string): number {
+  const milliseconds = value === 'off' ? 0 : parseDuration(value);
+  if (milliseconds === undefined) throw new InvalidArgumentError('expected a duration such as 20s or 5m, or "off".');
+  return milliseconds;
+}
+
+const withCommandFlags = (command: Command): Command =>
+  command
+    .optionsGroup('For an exec: sink:')
+    .option('--user <name>', 'run the command as this user')
+    .option('--cwd <folder>', 'run it in this folder')
+    .option('--env <name=value>', 'add to its environment (may be repeated)', repeated)
+    .option('--handoff <when>', 'give it the accepted socket itself: auto or never')
+    .option('--on-abort <how>', 'what a cut is to it: term, kill or eof')
+    .optionsGroup('Options:')
+    .option('--idle <time>', 'after one direction has ended: longest silence of the other, or "off" (default 60s)', duration);
+
+const withGlobalFlags = (command: Command): Command =>
+  command
+    .optionsGroup('Log:')
+    .option('-v, --verbose', 'log more')
+    .option('-q, --quiet', 'log warnings and errors only')
+    .addOption(new Option('--log-format <format>', 'text or json').choices(['text', 'json']).default('text'));
+
+const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
+
+/** commander throws this for help and for usage mistakes, after printing; 0 is help. */
+export const isHelp = (error: unknown): error is CommanderError => error instanceof CommanderError;
+
+/** @param exit takes the status of the command that ran. */
+export function createProgram(exit: (status: number) => void): Command {
+  const program = new Command('sluice')
+    .description('Joins any source of byte streams to any sink. An end is never confused with a cut.')
+    .version(VERSION, '--version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({ writeErr: (text) => process.stderr.write(text.replace(/^error: /, 'sluice: ')) })
+    .showHelpAfterError('(sluice --help shows the commands)')
+    .addHelpText(
+      'after',
+      examples(
+        'sluice link "unix:/run/borg/repo.sock" "exec:borg serve --restrict-to-path /srv/borg"',
+        'sluice connect "wss://backup.example:8443/borg"',
+        'sluice run -c /etc/sluice/sluice.yaml',
+        'sluice transports        # the schemes and their options',
+      ),
+    );
+  addLink(program, exit);
+  addConnect(program, exit);
+  addRun(program, exit);
+  addCheck(program, exit);
+  addTransports(program);
+  return program;
+}
+
+function addLink(program: Command, exit: (status: number) => void): void {
+  const link = program
+    .command('link')
+    .summary('relay from a source to a sink until stopped')
+    .description('Accepts connections from SOURCE and joins each to a new one to SINK, until stopped.')
+    .argument('<source>', 'address that is listened on')
+    .argument('<sink>', 'address that is dialed for each connection')
+    .option('--allow <name>', 'who may use a source that a network can reach; "anyone" for all (may be repeated)', repeated)
+    .option('--once', 'end after one connection');
+  withGlobalFlags(withCommandFlags(link))
+    .addHelpText(
+      'after',
+      examples(
+        'sluice link "unix:/run/borg/repo.sock?mode=0660&group=backup" "exec:borg serve"',
+        'sluice link "tcp://127.0.0.1:2222" "unix:/run/service.sock"',
+        'sluice link --allow anyone "wss://0.0.0.0:8443/borg?cert=self" "exec:borg serve --restrict-to-path /srv/borg"',
+      ),
+    )
+    .action(async (source: string, sink: string, flags: LinkFlags) => {
+      const { runLink } = await import('./link.ts');
+      exit(await runLink(source, sink, flags));
+    });
+}
+
+function addConnect(program: Command, exit: (status: number) => void): void {
+  const connect = program
+    .command('connect')
+    .summary('join standard input and output to a sink')
+    .description('The same as: sluice link stdio: SINK. Ends with the exit status of the far command, where there is one.')
+    .argument('<sink>', 'address that is dialed');
+  withGlobalFlags(withCommandFlags(connect))
+    .addHelpText(
+      'after',
+      examples(
+        'sluice connect "wss://backup.example:8443/borg"',
+        'BORG_RSH="sh -c \'exec sluice connect -q unix:/run/borg/repo.sock\'" borg list ssh://x/srv/borg',
+        'ssh -o ProxyCommand=\'sluice connect "wss://gate.example/ssh"\' host',
+      ),
+    )
+    .action(async (sink: string, flags: LinkFlags) => {
+      const { runLink } = await import('./link.ts');
+      exit(await runLink('stdio:', sink, { ...flags, ...(flags.verbose ? {} : { quiet: true }) }));
+    });
+}
+
+function withConfigFlag(command: Command): Command {
+  return withGlobalFlags(command.option('-c, --config <file>', 'configuration file'));
+}
+
+function addRun(program: Command, exit: (status: number) => void): void {
+  const run = program.command('run').summary('run all links of a configuration').description('Runs all links of a configuration file.');
+  withConfigFlag(run)
+    .addHelpText('after', examples('sluice run -c sluice.yaml', 'sluice run       # SLUICE_CONFIG, ~/.config/sluice/sluice.yaml or /etc/sluice/sluice.yaml'))
+    .action(async (flags: ConfigFlags) => {
+      const { runGateway } = await import('./run.ts');
+      exit(await runGateway(flags));
+    });
+}
+
+function addCheck(program: Command, exit: (status: number) => void): void {
+  const check = program
+    .command('check')
+    .summary('validate a configuration; start nothing')
+    .description('Validates a configuration, prints what would run and what a pair cannot carry, and starts nothing.');
+  withConfigFlag(check)
+    .addHelpText('after', examples('sluice check -c sluice.yaml'))
+    .action(async (flags: ConfigFlags) => {
+      const { runCheck } = await import('./check.ts');
+      exit(await runCheck(flags));
+    });
+}
+
+function addTransports(program: Command): void {
+  program
+    .command('transports')
+    .summary('list the schemes and their options')
+    .description('Prints the table of schemes, with their options.')
+    .option('--json', 'as JSON')
+    .action(async (flags: { json?: true }) => {
+      const { runTransports } = await import('./transports.ts');
+      runTransports(flags);
+    });
+}

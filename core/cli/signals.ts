@@ -1,0 +1,43 @@
+/**
+ * Signals of a gateway: the first TERM or INT stops listening and lets running connections finish; a second one ends
+ * at once. For `connect` and other uses of stdio the rules are those of an ssh: see `ProxySignals`.
+ */
+import { constants } from 'node:os';
+
+export const statusOfSignal = (signal: NodeJS.Signals): number => 128 + (constants.signals[signal] ?? 0);
+
+const STOPPING = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+
+/** @param stop is called once; @param endNow when a second signal comes. */
+export function onStopSignals(stop: (signal: NodeJS.Signals) => void, endNow: (signal: NodeJS.Signals) => void): void {
+  let stopped = false;
+  for (const name of STOPPING) {
+    process.on(name, (signal: NodeJS.Signals) => {
+      if (stopped) endNow(signal);
+      stopped = true;
+      stop(signal);
+    });
+  }
+}
+
+export interface ProxySignals {
+  /** Cut the connection and exit with this status. */
+  abort(status: number, why: string): void;
+  /** Bytes go on, but an end of input that comes now is a cut. */
+  interrupt(): void;
+}
+
+/**
+ * borg starts its remote shell with SIGINT ignored, so that Ctrl-C lets it write a checkpoint; Node forgets that. So:
+ * on a terminal SIGINT cuts; elsewhere bytes go on both ways, and an end of input after it is a cut, because a
+ * pipeline that was interrupted must not look complete at its far end. TERM and HUP cut at once.
+ */
+export function onProxySignals({ abort, interrupt }: ProxySignals): void {
+  process.on('SIGINT', () => {
+    if (process.stdin.isTTY) abort(statusOfSignal('SIGINT'), 'interrupted');
+    else interrupt();
+  });
+  for (const name of ['SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => abort(statusOfSignal(name), `stopped by ${name}`));
+  }
+}

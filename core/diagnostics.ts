@@ -1,0 +1,61 @@
+/**
+ * Where the standard error of a sink's command goes: to the source where it can be shown it, else to the log, line by
+ * line. It is always read, because a command whose standard error nobody reads stops. What exceeds the limits is
+ * counted and told, never kept.
+ */
+import type { Readable, Writable } from 'node:stream';
+import { LIMITS } from './limits.ts';
+import type { Log } from '../plugins/contract/index.ts';
+
+export function carryDiagnostics(from: Readable | undefined, to: Writable | undefined, log: Log): void {
+  if (from === undefined) return;
+  from.on('error', () => {});
+  if (to === undefined) logLines(from, log);
+  else from.pipe(to, { end: false });
+}
+
+/** Bytes that may be logged now: `diagnosticsBurst` at once, `diagnosticsRate` per second after that. */
+function tokenBucket(): (bytes: number) => boolean {
+  let tokens: number = LIMITS.diagnosticsBurst;
+  let filled = performance.now();
+  return (bytes) => {
+    const now = performance.now();
+    tokens = Math.min(LIMITS.diagnosticsBurst, tokens + ((now - filled) / 1000) * LIMITS.diagnosticsRate);
+    filled = now;
+    if (tokens < bytes) return false;
+    tokens -= bytes;
+    return true;
+  };
+}
+
+function logLines(from: Readable, log: Log): void {
+  const take = tokenBucket();
+  let partial = '';
+  let dropped = 0;
+  const say = (line: string): void => {
+    if (line === '') return;
+    if (!take(line.length)) dropped += 1;
+    else {
+      log.info('stderr', dropped > 0 ? { line, dropped } : { line });
+      dropped = 0;
+    }
+  };
+  from.setEncoding('utf8');
+  from.on('data', (text: string) => {
+    const lines = (partial + text).split(/\r?\n/);
+    partial = lines.pop() ?? '';
+    for (const line of lines) for (const piece of pieces(line)) say(piece);
+    if (partial.length > LIMITS.diagnosticsLine) {
+      for (const piece of pieces(partial)) say(piece);
+      partial = '';
+    }
+  });
+  from.once('close', () => {
+    for (const piece of pieces(partial)) say(piece);
+    if (dropped > 0) log.warn('stderr: lines dropped', { dropped });
+  });
+}
+
+function* pieces(line: string): Generator<string> {
+  for (let at = 0; at < line.length; at += LIMITS.diagnosticsLine) yield line.slice(at, at + LIMITS.diagnosticsLine);
+}

@@ -1,0 +1,69 @@
+/**
+ * Every error that Sluice makes has a code from this one table; the README's table is compared with it by a test.
+ * A message names the thing, the value got and the remedy. What went wrong below is kept as `cause`.
+ * Transports and plugins throw plain errors: `wrap` gives them a code where they cross into the core.
+ */
+const CONFIGURATION_REFUSED = 78;
+const OUR_FAILURE = 255;
+const INTERNAL = 70;
+
+export const ERRORS = {
+  SLUICE_ADDRESS: { exit: CONFIGURATION_REFUSED, meaning: 'an address that cannot be read: scheme, target or option' },
+  SLUICE_CONFIG: { exit: CONFIGURATION_REFUSED, meaning: 'a mistake in the configuration, told as file:line:column' },
+  SLUICE_CONFIG_FILE: {
+    exit: CONFIGURATION_REFUSED,
+    meaning: 'the configuration file is missing, unreadable, or writable by others',
+  },
+  SLUICE_ACCESS: {
+    exit: CONFIGURATION_REFUSED,
+    meaning: 'a source that a network can reach, and nobody named who may use it',
+  },
+  SLUICE_PLUGIN: { exit: CONFIGURATION_REFUSED, meaning: 'a plugin that cannot be loaded or breaks the contract' },
+  SLUICE_LISTEN: { exit: OUR_FAILURE, meaning: 'a source could not be opened' },
+  SLUICE_DIAL: { exit: OUR_FAILURE, meaning: 'a sink could not be reached or started' },
+  SLUICE_CUT: { exit: OUR_FAILURE, meaning: 'a connection was cut before its end' },
+  SLUICE_IDLE: { exit: OUR_FAILURE, meaning: 'one direction had ended and the other was silent for too long' },
+  SLUICE_STOPPED: { exit: OUR_FAILURE, meaning: 'the gateway was stopped before the connection ended' },
+  SLUICE_BUSY: { exit: OUR_FAILURE, meaning: 'the limit of connections is reached' },
+  SLUICE_USAGE: { exit: OUR_FAILURE, meaning: 'a command line that cannot be understood' },
+  SLUICE_INTERNAL: { exit: INTERNAL, meaning: 'a fault of Sluice itself; please report it' },
+} as const;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** Survives two copies of this module in one process (a plugin may bring its own). */
+const BRAND = Symbol.for('sluice.error');
+
+export class SluiceError extends Error {
+  readonly code: ErrorCode;
+  readonly [BRAND] = true;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'SluiceError';
+    this.code = code;
+  }
+
+  get exit(): number {
+    return ERRORS[this.code].exit;
+  }
+
+  static is(value: unknown): value is SluiceError {
+    return typeof value === 'object' && value !== null && BRAND in value;
+  }
+}
+
+/** The text of anything that was thrown: plugins throw anything, and an AggregateError hides its reasons. */
+export function reasonOf(thrown: unknown): string {
+  if (thrown instanceof AggregateError && thrown.errors.length > 0) {
+    return [...new Set(thrown.errors.map(reasonOf))].join('; ');
+  }
+  if (thrown instanceof Error) return thrown.message || thrown.name;
+  return String(thrown);
+}
+
+/** Gives what a transport threw a code and says what was tried; an error that has a code stays as it is. */
+export function wrap(code: ErrorCode, tried: string, thrown: unknown): SluiceError {
+  if (SluiceError.is(thrown)) return thrown;
+  return new SluiceError(code, `${tried}: ${reasonOf(thrown)}`, { cause: thrown });
+}

@@ -1,0 +1,27 @@
+/** Every default number of the core, with its unit and its reason. Those of one transport stand in its own options. */
+export const LIMITS = {
+  /** ms. A dial with DNS, TCP, TLS and an HTTP upgrade takes four round trips: even over a satellite under 3 s. */
+  dialTimeout: 10_000,
+  /** ms without a byte after one direction has ended. A fixed total would cut slow replies; ghostunnel's did. */
+  idleAfterEnd: 60_000,
+  /** ms in which what an inbound still sends is thrown away after its sink is gone, so that the sink's last words
+   * arrive: closing a TCP socket with unread bytes resets it and destroys what is still in flight. */
+  discardAfterEnd: 2_000,
+  /** ms that a cut connection gets to free itself (a command: TERM, 5 s, KILL) before it is left behind and told of. */
+  abortGrace: 10_000,
+  /** ms that running connections get to finish after SIGTERM; systemd's own default patience is 90 s. */
+  drain: 30_000,
+  /** Connections of one gateway. Two descriptors each: under the usual hard limit of 1,048,576 and far above use. */
+  relays: 10_000,
+  /** Bytes of one read from a socket. 256 KiB is where the rate stops growing; 8 KiB is why socat is slow. */
+  readBuffer: 256 * 1024,
+  /** Bytes that may wait in a writable before its source is paused: four reads in flight keep a TLS sink busy. */
+  writeAhead: 1024 * 1024,
+  /** Bytes of one line of a command's standard error in the log; longer lines are broken. */
+  diagnosticsLine: 4 * 1024,
+  /** Bytes of standard error that one command may log at once, and per second after that; the rest is counted. */
+  diagnosticsBurst: 64 * 1024,
+  diagnosticsRate: 16 * 1024,
+  /** Bytes of log that may wait for a slow standard error before lines are dropped and counted. */
+  logBacklog: 1024 * 1024,
+} as const;

@@ -1,0 +1,43 @@
+import type { Address } from './address.ts';
+import type { Capability } from '../plugins/contract/index.ts';
+
+/** A source and a sink, who may use it, and its limits. Immutable; the gateway opens it. */
+export interface Link {
+  readonly name: string;
+  readonly source: Address;
+  readonly sink: Address;
+  /** Identities that may connect; `anyone` for all; empty: nobody from a network. */
+  readonly allow: readonly string[];
+  /** ms without a byte after the first end; 0 means no limit. */
+  readonly idleAfterEnd: number;
+  /** Stop listening after the first connection. */
+  readonly once: boolean;
+}
+
+export const ANYONE = 'anyone';
+
+/** What each capability's absence means to the bytes that go from `from` to `to`. */
+const has = ({ transport }: Address, capability: Capability): boolean => transport.capabilities.includes(capability);
+
+/** Sentences on what the pair cannot carry, for `sluice check` and the log. */
+export function explainLink({ source, sink }: Link): string[] {
+  const sentences: string[] = [];
+  for (const [from, to] of [
+    [source, sink],
+    [sink, source],
+  ] as const) {
+    if (!has(from, 'proves-end')) {
+      sentences.push(`an end that arrives over ${from.scheme} may be the death of the peer; ${to.scheme} gets it as an end`);
+    }
+    if (has(from, 'half-close') && !has(to, 'half-close')) {
+      sentences.push(`${to.scheme} cannot end one direction by itself: an end from ${from.scheme} closes it`);
+    }
+    if (!has(to, 'tells-cut')) {
+      sentences.push(`a cut by ${from.scheme} is only a close on ${to.scheme}, which its peer may take for an end`);
+    }
+  }
+  if (has(sink, 'exit-status') && !has(source, 'exit-status')) {
+    sentences.push(`the exit status and standard error of ${sink.scheme} go to the log: ${source.scheme} cannot carry them`);
+  }
+  return [...sentences, ...(source.transport.caveats ?? []), ...(sink.transport.caveats ?? [])];
+}

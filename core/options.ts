@@ -1,0 +1,123 @@
+/** Checks option values against the specs of their transport. Pure. */
+import { didYouMean } from './nearest.ts';
+import type { OptionSpec, OptionSpecs, Role } from '../plugins/contract/index.ts';
+
+/** A mistake in one option; `key` lets a configuration point at its line. */
+export class OptionError extends Error {
+  readonly key: string;
+  constructor(key: string, message: string) {
+    super(message);
+    this.key = key;
+  }
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** `20s` in milliseconds; `undefined` if the text is no duration. */
+export function parseDuration(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
+  const unit = UNITS[match?.[2] ?? ''];
+  return match === null || unit === undefined ? undefined : Number(match[1]) * unit;
+}
+
+const quote = (value: unknown): string => JSON.stringify(value) ?? String(value);
+
+function readInteger(key: string, value: unknown, { min, max }: OptionSpec): number {
+  const number = typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value;
+  if (typeof number !== 'number' || !Number.isSafeInteger(number)) {
+    throw new OptionError(key, `option "${key}": expected a whole number, got ${quote(value)}`);
+  }
+  if ((min !== undefined && number < min) || (max !== undefined && number > max)) {
+    throw new OptionError(key, `option "${key}": expected ${min ?? '…'} to ${max ?? '…'}, got ${number}`);
+  }
+  return number;
+}
+
+function readBoolean(key: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value;
+  if (value === 'yes' || value === 'true' || value === '') return true;
+  if (value === 'no' || value === 'false') return false;
+  throw new OptionError(key, `option "${key}": expected yes or no, got ${quote(value)}`);
+}
+
+function readString(key: string, value: unknown): string {
+  if (typeof value === 'string') return value;
+  throw new OptionError(key, `option "${key}": expected text, got ${quote(value)}; put it in quotes`);
+}
+
+function readList(key: string, value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.map((item) => readString(key, item)) : [readString(key, value)];
+}
+
+function readMap(key: string, value: unknown): Readonly<Record<string, string>> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return Object.fromEntries(Object.entries(value).map(([name, text]) => [name, readString(key, text)]));
+  }
+  return Object.fromEntries(
+    readList(key, value).map((item) => {
+      const at = item.indexOf('=');
+      if (at < 1) throw new OptionError(key, `option "${key}": expected NAME=VALUE, got ${quote(item)}`);
+      return [item.slice(0, at), item.slice(at + 1)];
+    }),
+  );
+}
+
+function readDuration(key: string, value: unknown): number {
+  const milliseconds = typeof value === 'string' ? parseDuration(value) : undefined;
+  if (milliseconds === undefined) {
+    throw new OptionError(key, `option "${key}": expected a duration such as 20s or 5m, got ${quote(value)}`);
+  }
+  return milliseconds;
+}
+
+function readValue(key: string, value: unknown, spec: OptionSpec, resolvePath: (path: string) => string): unknown {
+  switch (spec.type) {
+    case 'integer':
+      return readInteger(key, value, spec);
+    case 'boolean':
+      return readBoolean(key, value);
+    case 'duration':
+      return readDuration(key, value);
+    case 'list':
+      return readList(key, value);
+    case 'map':
+      return readMap(key, value);
+    case 'path':
+      return resolvePath(readString(key, value));
+    case 'choice': {
+      const text = readString(key, value);
+      if (spec.values?.includes(text)) return text;
+      throw new OptionError(key, `option "${key}": expected ${spec.values?.join(' or ')}, got ${quote(value)}`);
+    }
+    case 'string':
+      return readString(key, value);
+  }
+}
+
+const EMPTY = { list: [], map: {} } as const;
+
+/** The options of one address: every key known and meant for this role, every value of its type, defaults filled in. */
+export function readOptions(
+  specs: OptionSpecs,
+  given: Readonly<Record<string, unknown>>,
+  role: Role,
+  resolvePath: (path: string) => string,
+): Record<string, unknown> {
+  for (const key of Object.keys(given)) {
+    const spec = Object.hasOwn(specs, key) ? specs[key] : undefined;
+    if (spec === undefined) {
+      const known = Object.keys(specs).sort();
+      const list = known.length > 0 ? ` (known: ${known.join(', ')})` : ' (it has none)';
+      throw new OptionError(key, `unknown option "${key}"${didYouMean(key, known) || list}`);
+    }
+    if (spec.role !== undefined && spec.role !== role) {
+      throw new OptionError(key, `option "${key}" belongs to a ${spec.role}, and this is a ${role}`);
+    }
+  }
+  const values: Record<string, unknown> = {};
+  for (const [key, spec] of Object.entries(specs)) {
+    const empty = spec.type === 'list' || spec.type === 'map' ? EMPTY[spec.type] : undefined;
+    values[key] = Object.hasOwn(given, key) ? readValue(key, given[key], spec, resolvePath) : (spec.default ?? empty);
+  }
+  return values;
+}

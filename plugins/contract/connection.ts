@@ -1,0 +1,52 @@
+import type { Socket } from 'node:net';
+import type { Duplex, Readable, Writable } from 'node:stream';
+
+/** How a command behind a connection ended: its own exit code, or the signal that killed it. */
+export type ExitStatus = { readonly code: number } | { readonly signal: NodeJS.Signals };
+
+/** The far end of a connection, as the log shows it. */
+export interface Peer {
+  readonly address: string;
+}
+
+/**
+ * One byte stream both ways.
+ *
+ * On `stream`, Node's own events carry the meaning: `'end'` is the far side's end (the other direction goes on),
+ * `end()` passes our end on, and `'close'` or `'error'` without `'end'` is a cut. A transport emits `'end'` only
+ * where it saw its own end mark; where its medium has none (plain TCP, UNIX sockets), it lacks the capability
+ * `proves-end` and says so.
+ */
+export interface Connection {
+  readonly stream: Duplex;
+  readonly peer: Peer;
+  /**
+   * Cuts the connection as hard as the medium can tell it (RST, a close code, a signal), and frees it.
+   * Must not wait for the peer. Absent means `stream.destroy(reason)`. Called at most once.
+   */
+  readonly abort?: (reason: Error) => void;
+}
+
+/** Accepted by a source. It can be shown what the sink says beside its data, and told how the sink ended. */
+export interface Inbound extends Connection {
+  readonly diagnostics?: Writable;
+  readonly exited?: (status: ExitStatus) => void;
+  /** The accepted socket itself, paused and untouched: what a sink that can `adopt` may take over. */
+  readonly handle?: Socket;
+}
+
+/** What a sink that runs something tells beside the data. */
+export interface Diagnosed {
+  readonly diagnostics?: Readable;
+  /** Resolves once, when the command has ended; never rejects. */
+  readonly exit?: Promise<ExitStatus>;
+}
+
+/** Dialed by a sink. */
+export interface Outbound extends Connection, Diagnosed {}
+
+/** A connection whose socket was handed to a command: no byte of it passes through us. */
+export interface Adopted extends Diagnosed {
+  readonly exit: Promise<ExitStatus>;
+  readonly abort: (reason: Error) => void;
+}

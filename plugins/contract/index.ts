@@ -1,0 +1,16 @@
+/** `sluice/plugin`: all that a transport, built in or from a third party, may import of Sluice. */
+export type { Adopted, Connection, Diagnosed, ExitStatus, Inbound, Outbound, Peer } from './connection.ts';
+export type { OptionSpec, OptionSpecs, Options } from './options.ts';
+export {
+  defineTransport,
+  type Capability,
+  type DialContext,
+  type Fields,
+  type Folders,
+  type ListenContext,
+  type Listener,
+  type Log,
+  type ParseInput,
+  type Role,
+  type Transport,
+} from './transport.ts';

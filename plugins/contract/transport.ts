@@ -1,0 +1,123 @@
+/**
+ * The contract between Sluice and a transport. A transport knows one kind of byte stream: it *listens* (it can be
+ * a source), *dials* (it can be a sink), or both; which, is told by which methods are there.
+ *
+ * What happens, in order:
+ * 1. `parse` runs when an address is read, before anything is opened. It is pure, and its result is handed back to
+ *    the other methods untouched.
+ * 2. `listen` resolves once it is bound, and rejects if it cannot be. From then on it calls `accept` for every
+ *    connection, fully made: handshakes are the transport's, concurrent, under a deadline, and one that fails
+ *    concerns nobody else.
+ * 3. For each accepted connection the core calls `dial` of the sink (or `adopt`, below), then moves the bytes.
+ * 4. To stop a listener the core aborts `signal`: no `accept` follows, accepted connections live on, and `closed`
+ *    resolves when nothing of the listener is left.
+ *
+ * Rules that no type checker enforces:
+ * - `accept` is synchronous; the core owns the connection from that call on. If `handle` is set nothing was read.
+ * - `end()` on a stream tells the peer that this direction is finished, and reading goes on, where `half-close` is
+ *   among the capabilities.
+ * - `'end'` is emitted only for a proved end where `proves-end` is among them; anything else is an error.
+ * - `destroy()` frees the descriptor or ends the child without waiting for the peer.
+ * - Never `for await` over a connection's stream: at its end that destroys the other direction too.
+ * - A bare socket has an `'error'` listener from its first tick on, or a reset ends the process.
+ * - The dial's `signal` bounds the attempt only; the core never aborts it once `dial` has settled.
+ * - Nothing is written to standard output: it belongs to the data.
+ */
+import type { Adopted, Inbound, Outbound, Peer } from './connection.ts';
+import type { OptionSpecs, Options } from './options.ts';
+import type { Socket } from 'node:net';
+
+export type Role = 'source' | 'sink';
+
+/**
+ * What a transport promises; `sluice check` reads it to say what a pair cannot carry.
+ * - `half-close`: one direction can end while the other goes on
+ * - `proves-end`: an end that arrives is an end, never the death of the peer
+ * - `tells-cut`: when we cut, the peer can tell it from an end
+ * - `diagnostics`, `exit-status`: it carries them · `hand-off`: it offers `handle`, or has `adopt`
+ */
+export type Capability = 'half-close' | 'proves-end' | 'tells-cut' | 'diagnostics' | 'exit-status' | 'hand-off';
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+export interface Log {
+  debug(message: string, fields?: Fields): void;
+  info(message: string, fields?: Fields): void;
+  warn(message: string, fields?: Fields): void;
+  error(message: string, fields?: Fields): void;
+}
+
+/** Folders of this user that exist or may be made: for locks (gone after boot) and for what lasts. */
+export interface Folders {
+  readonly runtime: string;
+  readonly state: string;
+}
+
+export interface ParseInput<S extends OptionSpecs> {
+  /** What follows `scheme:` (and `//`), percent-decoded unless the transport is `literal`. */
+  readonly target: string;
+  readonly scheme: string;
+  readonly options: Options<S>;
+  readonly role: Role;
+  /** Makes a path absolute: `~/` is the user's home, anything else is relative to where the address was written. */
+  readonly resolvePath: (path: string) => string;
+  /** The words of a command, where the configuration gave them as a list. */
+  readonly words?: readonly string[];
+}
+
+export interface DialContext {
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  readonly folders: Folders;
+  /** The link that dials, and the peer of the connection it dials for. */
+  readonly link: string;
+  readonly peer: Peer;
+}
+
+export interface ListenContext {
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  readonly folders: Folders;
+  readonly accept: (inbound: Inbound) => void;
+}
+
+export interface Listener {
+  /** The address as bound (a chosen port instead of 0). */
+  readonly address: string;
+  /** The address that a client would dial, where it differs: with a host name, with a pin. */
+  readonly dial?: string;
+  /** Who can reach it: `local` only for what never leaves this machine. Absent counts as `network`. */
+  readonly reach?: 'local' | 'network';
+  /** Resolves when the listener has freed all that was its own. */
+  readonly closed: Promise<void>;
+}
+
+export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
+  readonly name: string;
+  readonly schemes: readonly string[];
+  /** One line for the table and for error messages, for example `tcp://HOST:PORT`. */
+  readonly grammar: string;
+  readonly summary: string;
+  readonly options: S;
+  readonly capabilities: readonly Capability[];
+  /** What cannot be told by capabilities, in sentences for `sluice check`. */
+  readonly caveats?: readonly string[];
+  /** All text after the colon is the target: no `?`, no decoding. Options come from the long form and from flags. */
+  readonly literal?: true;
+  parse(input: ParseInput<S>): A;
+  /** What a source at this address occupies; two links that occupy the same are refused before anything starts. */
+  occupies?(address: A): string | undefined;
+  /** Looks at what the address needs (files, programs) without opening it, for `sluice check`: one sentence a fault. */
+  inspect?(address: A, role: Role): Promise<readonly string[]>;
+  listen?(address: A, context: ListenContext): Promise<Listener>;
+  dial?(address: A, context: DialContext): Promise<Outbound>;
+  /**
+   * Takes over an untouched socket: a command gets it as its standard input and output. Returns `undefined` where
+   * this address does not want it; then the socket is as it was and `dial` is called.
+   */
+  adopt?(address: A, handle: Socket, context: DialContext): Promise<Adopted | undefined>;
+}
+
+/** Identity function: it exists so that the types of options and address are inferred. */
+export const defineTransport = <A, const S extends OptionSpecs>(transport: Transport<A, S>): Transport<A, S> =>
+  transport;

@@ -1,0 +1,15 @@
+/** The built-in transports. They use the same contract as any plugin, and have no privilege. */
+import type { Transport } from '../plugins/contract/index.ts';
+import { exec } from './exec.ts';
+import { fd, systemd } from './inherited.ts';
+import { createStdio, type StdioHost } from './stdio.ts';
+import { tcp } from './tcp.ts';
+import { tls } from './tls.ts';
+import { unix } from './unix.ts';
+import { ws, wss, wsUnix } from './websocket.ts';
+
+export type { StdioHost } from './stdio.ts';
+
+export const builtInTransports = (stdio: StdioHost): readonly Transport[] => [
+  unix, tcp, tls, ws, wss, wsUnix, createStdio(stdio), exec, systemd, fd,
+];

@@ -1,0 +1,108 @@
+/**
+ * `stdio:`: this process's own standard input and output, once. As a source it is one connection, and the process can
+ * end when it is over; what the sink says beside its data goes to standard error, and its exit status becomes ours.
+ */
+import { fstatSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { Duplex, type Readable, type Writable } from 'node:stream';
+import { defineTransport, type Connection, type ExitStatus, type Transport } from '../plugins/contract/index.ts';
+
+/** What the command line knows and a transport does not: signals and the process's own exit. */
+export interface StdioHost {
+  /** True after an interrupt that the peer is to notice: the next end of input is then a cut, not an end. */
+  interrupted(): boolean;
+  /** How the sink ended, if it tells. */
+  exited(status: ExitStatus): void;
+}
+
+const isPipe = (fd: number): boolean => {
+  const kind = fstatSync(fd);
+  return kind.isFIFO() || kind.isSocket();
+};
+
+/** Pipes and sockets are read and written without blocking; files and terminals as Node does it. */
+const openInput = (): Readable => (isPipe(0) ? new Socket({ fd: 0, writable: false, allowHalfOpen: true }) : process.stdin);
+const openOutput = (): Writable => (isPipe(1) ? new Socket({ fd: 1, readable: false, allowHalfOpen: true }) : process.stdout);
+
+class StdioStream extends Duplex {
+  readonly #input = openInput();
+  readonly #output = openOutput();
+
+  constructor(interrupted: () => boolean) {
+    super({ allowHalfOpen: true });
+    this.#input.on('data', (chunk) => {
+      if (!this.push(chunk)) this.#input.pause();
+    });
+    this.#input.once('end', () => {
+      if (interrupted()) this.destroy(new Error('interrupted'));
+      else this.push(null);
+    });
+    this.#input.on('error', (error) => this.destroy(error));
+    this.#output.on('error', (error) => this.destroy(error));
+  }
+
+  /** Nobody wants more input: a terminal or a pipe that stays open must not keep the process. */
+  stopReading(): void {
+    this.#input.pause();
+    if (this.#input instanceof Socket) this.#input.destroy();
+    if (!this.readableEnded) this.destroy();
+  }
+
+  override _read(): void {
+    this.#input.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#output.write(chunk, done);
+  }
+
+  override _final(done: () => void): void {
+    if (this.#output instanceof Socket) this.#output.end(done);
+    else done(); // standard output as a file or a terminal is closed by the process's end
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#input.pause();
+    if (this.#input instanceof Socket) this.#input.destroy();
+    if (this.#output instanceof Socket) this.#output.destroy();
+    done(error);
+  }
+}
+
+/** Stdio serves one connection a process: a second one would share its bytes with the first. */
+export function createStdio(host: StdioHost): Transport {
+  let used = false;
+  const open = (): { stream: StdioStream } & Connection => {
+    if (used) throw new Error('standard input and output are in use already');
+    used = true;
+    return { stream: new StdioStream(() => host.interrupted()), peer: { address: 'stdio' } };
+  };
+  return defineTransport({
+    name: 'stdio',
+    schemes: ['stdio'],
+    grammar: 'stdio:',
+    summary: 'this process’s standard input and output, once',
+    options: {},
+    capabilities: ['half-close', 'tells-cut', 'diagnostics', 'exit-status'],
+
+    parse({ target }) {
+      if (target !== '') throw new Error(`nothing may follow "stdio:", got ${JSON.stringify(target)}`);
+      return {};
+    },
+    occupies: () => 'stdio:',
+
+    async listen(_address, { accept }) {
+      const { stream, peer } = open();
+      const exited = (status: ExitStatus): void => {
+        host.exited(status);
+        stream.stopReading();
+      };
+      setImmediate(accept, { stream, peer, exited, diagnostics: process.stderr });
+      return { address: 'stdio:', reach: 'local', closed: new Promise((resolve) => setImmediate(resolve)) };
+    },
+
+    async dial() {
+      return open();
+    },
+  });
+}

@@ -1,0 +1,140 @@
+/**
+ * Certificates, keys and pins, for `tls`, `wss` and `ws+unix`'s kin: options, reading and checking of files, and the
+ * verification of a server by chain and name, by pin, or by both.
+ */
+import { X509Certificate, constants, createHash, createPrivateKey, type KeyObject } from 'node:crypto';
+
+import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
+import type { ConnectionOptions, TLSSocket, TlsOptions } from 'node:tls';
+import type { ParseInput } from '../plugins/contract/index.ts';
+
+export const TLS_OPTIONS = {
+  cert: { type: 'string', help: 'file with our certificate chain (PEM); on a source "self" makes a key and certificate' },
+  key: { type: 'path', help: 'file with the private key of cert (PEM)' },
+  ca: { type: 'path', help: 'file with the authorities (PEM) that sign the peer; on a source: clients need a certificate' },
+  pin: { type: 'list', role: 'sink', help: 'sha256/BASE64 of the server’s public key (SPKI); may be repeated' },
+  servername: { type: 'string', role: 'sink', help: 'name to ask for and to verify instead of the host' },
+} as const;
+
+export interface TlsNames {
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  readonly ca: string | undefined;
+  readonly pin: readonly string[];
+  readonly servername: string | undefined;
+}
+
+/** ms. An honest handshake takes two round trips; a silent or dripping peer is cut then, whatever it sends. */
+export const HANDSHAKE_DEADLINE = 10_000;
+
+const PIN = /^sha256\/[A-Za-z0-9+/]{43}=$/;
+
+/** Checks what can be checked without reading files. @throws Error naming the option. */
+export function parseTlsNames({ options, role, resolvePath }: ParseInput<typeof TLS_OPTIONS>): TlsNames {
+  const { key, ca, pin, servername } = options;
+  const cert = options.cert === undefined || options.cert === 'self' ? options.cert : resolvePath(options.cert);
+  const wrong = pin.find((text) => !PIN.test(text));
+  if (wrong !== undefined) throw new Error(`option "pin": expected sha256/ and 44 characters of base64, got ${JSON.stringify(wrong)}`);
+  if (role === 'source' && cert === undefined) throw new Error('a source needs "cert" and "key", or "cert=self"');
+  if (cert === 'self' && (role === 'sink' || key !== undefined)) {
+    throw new Error(role === 'sink' ? '"cert=self" is for a source' : '"cert=self" makes its own key; leave "key" out');
+  }
+  if (cert !== 'self' && (cert === undefined) !== (key === undefined)) throw new Error('"cert" and "key" go together');
+  return { cert, key, ca, pin, servername };
+}
+
+async function readPem(file: string, option: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new Error(`option "${option}": cannot read ${file} (${(cause as NodeJS.ErrnoException).code})`, { cause });
+  }
+}
+
+function parsePem<T>(file: string, option: string, what: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (cause) {
+    throw new Error(`option "${option}": ${file} holds no ${what} in PEM form`, { cause });
+  }
+}
+
+export interface KeyPair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** @throws Error if a file cannot be read, holds something else, or if the key is not the certificate's. */
+export async function readKeyPair(certFile: string, keyFile: string): Promise<KeyPair> {
+  const [cert, key] = await Promise.all([readPem(certFile, 'cert'), readPem(keyFile, 'key')]);
+  const certificate = parsePem(certFile, 'cert', 'certificate', () => new X509Certificate(cert));
+  const privateKey: KeyObject = parsePem(keyFile, 'key', 'private key', () => createPrivateKey(key));
+  if (!certificate.checkPrivateKey(privateKey)) throw new Error(`the key in ${keyFile} is not that of the certificate in ${certFile}`);
+  if (new Date(certificate.validTo) < new Date()) throw new Error(`the certificate in ${certFile} expired on ${certificate.validTo}`);
+  return { cert, key };
+}
+
+export async function readAuthorities(file: string): Promise<string> {
+  const ca = await readPem(file, 'ca');
+  parsePem(file, 'ca', 'certificate', () => new X509Certificate(ca));
+  return ca;
+}
+
+/** What `tls.createServer` and `https.createServer` need; asks for client certificates where there is a `ca`. */
+export async function serverOptions(names: TlsNames, pair: KeyPair): Promise<TlsOptions> {
+  const base = { cert: pair.cert, key: pair.key, minVersion: 'TLSv1.3', handshakeTimeout: HANDSHAKE_DEADLINE } as const;
+  if (names.ca === undefined) return base;
+  const ca = await readAuthorities(names.ca);
+  // A ticket would let a client in again without its certificate, also after its authority was removed.
+  return { ...base, ca, requestCert: true, rejectUnauthorized: true, secureOptions: constants.SSL_OP_NO_TICKET };
+}
+
+/** What `tls.connect` and `https.request` need. A pin alone replaces the check of chain and name. */
+export async function clientOptions(names: TlsNames, host: string): Promise<ConnectionOptions> {
+  const pair = names.cert === undefined || names.key === undefined ? {} : await readKeyPair(names.cert, names.key);
+  return {
+    ...pair,
+    ...(names.ca === undefined ? {} : { ca: await readAuthorities(names.ca) }),
+    host,
+    servername: names.servername ?? (isIP(host) === 0 ? host : ''),
+    minVersion: 'TLSv1.3',
+    rejectUnauthorized: names.pin.length === 0 || names.ca !== undefined,
+  };
+}
+
+/** `sha256/BASE64` of a certificate's public key (SPKI), as HPKP, curl and openssl count it. */
+export function pinOf(certificate: X509Certificate): string {
+  const spki = certificate.publicKey.export({ type: 'spki', format: 'der' });
+  return `sha256/${createHash('sha256').update(spki).digest('base64')}`;
+}
+
+/** Call in `secureConnect`, before any byte is read or written. @throws Error if no pin matches. */
+export function checkPins(names: TlsNames, socket: TLSSocket): void {
+  if (names.pin.length === 0) return;
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) throw new Error('the server showed no certificate');
+  const got = pinOf(certificate);
+  if (!names.pin.includes(got)) throw new Error(`the server's key is not a pinned one; its pin is ${got}`);
+}
+
+/** Adds the remedy to what OpenSSL and Node say about a server that was not verified. */
+export function explainTlsError(error: unknown): Error {
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  const remedy =
+    code === 'ERR_TLS_CERT_ALTNAME_INVALID'
+      ? 'the name does not match; give the right one as "servername", or "pin" the key'
+      : /SELF_SIGNED|UNABLE_TO|CERT_|UNTRUSTED/.test(code)
+        ? 'the server is not verified; give its authority as "ca", or "pin" its key'
+        : undefined;
+  return remedy === undefined ? (error as Error) : new Error(`${message} (${remedy})`, { cause: error });
+}
+
+/** Faults of the files that an address names, for `sluice check`. */
+export async function inspectTls(names: TlsNames): Promise<string[]> {
+  const checks: Promise<unknown>[] = [];
+  if (names.cert !== undefined && names.key !== undefined) checks.push(readKeyPair(names.cert, names.key));
+  if (names.ca !== undefined) checks.push(readAuthorities(names.ca));
+  const results = await Promise.allSettled(checks);
+  return results.flatMap((result) => (result.status === 'rejected' ? [(result.reason as Error).message] : []));
+}

@@ -1,0 +1,107 @@
+/**
+ * One HTTP server for all links on one host:port (or one UNIX socket), told apart by their paths. It answers nothing
+ * but upgrades: an unknown path is 404, a web page of another origin 403. Whoever does not finish the head of its
+ * request in ten seconds is cut, however steadily it sends.
+ */
+import { createServer as createHttpServer, type IncomingMessage, type Server as HttpServer } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TlsOptions } from 'node:tls';
+import type { WebSocket, WebSocketServer } from 'ws';
+import type { Log } from '../plugins/contract/index.ts';
+import { peerAddress } from './listening.ts';
+import { BYTES_SUBPROTOCOL } from './websocket-stream.ts';
+
+/** Frames: a peer's message may not take more memory than this (a flood of tiny fragments took 288 MiB). */
+export const MESSAGE_LIMITS = {
+  maxPayload: 1024 * 1024,
+  maxFragments: 64,
+  maxBufferedChunks: 4096,
+  perMessageDeflate: false,
+  closeTimeout: 10_000,
+} as const;
+
+const HTTP_LIMITS = {
+  headersTimeout: 10_000,
+  requestTimeout: 10_000,
+  connectionsCheckingInterval: 500, // Node's default looks every 30 s, and cuts only then
+  maxHeaderSize: 8_192,
+  keepAliveTimeout: 5_000,
+} as const;
+
+/** One link's path on the host. */
+export interface Route {
+  readonly origins: readonly string[];
+  readonly log: Log;
+  accept(ws: WebSocket, peer: string): void;
+}
+
+const STATUS: Readonly<Record<number, string>> = { 400: 'Bad Request', 403: 'Forbidden', 404: 'Not Found' };
+
+export class WebSocketHost {
+  readonly server: HttpServer;
+  readonly #routes = new Map<string, Route>();
+  readonly #upgrader: WebSocketServer;
+
+  private constructor(server: HttpServer, upgrader: WebSocketServer) {
+    this.server = server;
+    this.#upgrader = upgrader;
+    server.maxHeadersCount = 64;
+    server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    server.on('request', (request, response) => {
+      const known = this.#routes.has(pathOf(request) ?? '');
+      response.writeHead(known ? 426 : 404, { connection: 'close', ...(known && { upgrade: 'websocket' }) }).end();
+    });
+    server.on('clientError', (_error, socket) => socket.destroy());
+  }
+
+  /** Not yet listening: the caller binds `server`. `ws` is loaded here, and not before. */
+  static async create(tls: TlsOptions | undefined): Promise<WebSocketHost> {
+    const { WebSocketServer: Upgrader } = await import('ws');
+    const handleProtocols = (offered: Set<string>): string | false =>
+      [BYTES_SUBPROTOCOL, 'binary'].find((name) => offered.has(name)) ?? false;
+    const upgrader = new Upgrader({ noServer: true, clientTracking: false, handleProtocols, ...MESSAGE_LIMITS });
+    const server = tls === undefined ? createHttpServer(HTTP_LIMITS) : createHttpsServer({ ...HTTP_LIMITS, ...tls });
+    return new WebSocketHost(server, upgrader);
+  }
+
+  get isUnused(): boolean {
+    return this.#routes.size === 0;
+  }
+
+  add(path: string, route: Route): void {
+    if (this.#routes.has(path)) throw new Error(`the path ${path} is taken by another link`);
+    this.#routes.set(path, route);
+  }
+
+  remove(path: string): void {
+    this.#routes.delete(path);
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => {}); // first of all: a reset in the middle of this ends the process otherwise
+    const route = this.#routes.get(pathOf(request) ?? '');
+    if (route === undefined) return refuse(socket, 404);
+    const { origin } = request.headers;
+    if (origin !== undefined && !route.origins.includes(origin)) {
+      route.log.warn('connection refused', { peer: peerAddress(request.socket), reason: `origin ${origin} is not allowed` });
+      return refuse(socket, 403);
+    }
+    this.#upgrader.handleUpgrade(request, socket, head, (ws) => route.accept(ws, peerAddress(request.socket)));
+  }
+}
+
+function refuse(socket: Duplex, status: number): void {
+  socket.end(`HTTP/1.1 ${status} ${STATUS[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  socket.once('finish', () => (socket as Socket).destroySoon());
+}
+
+/** The decoded path of a request, without its query; `undefined` if it is no path. */
+function pathOf({ url = '' }: IncomingMessage): string | undefined {
+  try {
+    return decodeURIComponent(url.split('?', 1)[0] ?? '');
+  } catch {
+    return undefined;
+  }
+}

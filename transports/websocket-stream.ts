@@ -1,0 +1,134 @@
+/**
+ * A WebSocket as a byte stream.
+ *
+ * Under the subprotocol `sluice.bytes.1` an empty binary message is the end of its direction, and the connection is
+ * closed with 1000 when both have ended; a close before the peer's end is a cut. A plain peer knows no such mark:
+ * its close with 1000 (or without a code) is taken for its end, after which nothing can be sent to it; our end is a
+ * close frame, after which we read on until the peer closes too. That is the best that plain WebSocket can do.
+ *
+ * A peer from which nothing has come for two pings and a half, not even a pong, is dead.
+ */
+import { Duplex } from 'node:stream';
+import type { WebSocket } from 'ws';
+
+export const BYTES_SUBPROTOCOL = 'sluice.bytes.1';
+
+/** Bytes. Peers may limit a message to 1 MiB, as we do. */
+const LARGEST_MESSAGE = 256 * 1024;
+const NORMAL = 1000;
+const NO_STATUS = 1005;
+const INTERNAL_ERROR = 1011;
+/** Bytes of a reason in a close frame. */
+const LONGEST_REASON = 123;
+/** ms for the close frame of an abort to be sent. */
+const ABORT_PATIENCE = 1_000;
+const PINGS_UNTIL_DEAD = 2.5;
+
+export interface WebSocketStreamOptions {
+  /** `sluice.bytes.1` was agreed. */
+  readonly marked: boolean;
+  /** ms between pings; 0 for none. */
+  readonly ping: number;
+}
+
+export class WebSocketStream extends Duplex {
+  readonly #ws: WebSocket;
+  readonly #marked: boolean;
+  #theirEnd = false;
+  #ourEnd = false;
+  #lastSign = performance.now();
+  #heartbeat: NodeJS.Timeout | undefined;
+
+  constructor(ws: WebSocket, { marked, ping }: WebSocketStreamOptions) {
+    super({ allowHalfOpen: true });
+    this.#ws = ws;
+    this.#marked = marked;
+    ws.on('message', (message: Buffer) => this.#onMessage(message));
+    ws.on('close', (code: number, reason: Buffer) => this.#onClose(code, reason.toString()));
+    ws.on('error', (error: Error) => this.destroy(error));
+    ws.on('pong', () => this.#sign());
+    ws.on('ping', () => this.#sign());
+    if (ping > 0) this.#heartbeat = setInterval(() => this.#beat(ping), ping);
+  }
+
+  /** Cuts: with a close code and the reason if the way is free, else without a word. */
+  abort(reason: Error): void {
+    if (this.#ws.readyState === this.#ws.OPEN && this.#ws.bufferedAmount === 0) {
+      const text = Buffer.from(reason.message).subarray(0, LONGEST_REASON).toString().replace(/\ufffd+$/, '');
+      this.#ws.close(INTERNAL_ERROR, text);
+      setTimeout(() => this.#ws.terminate(), ABORT_PATIENCE).unref();
+    } else this.#ws.terminate();
+    this.destroy(reason);
+  }
+
+  #sign(): void {
+    this.#lastSign = performance.now();
+  }
+
+  #beat(ping: number): void {
+    if (this.#ws.isPaused) this.#sign(); // we do not read, so we cannot know
+    if (performance.now() - this.#lastSign > ping * PINGS_UNTIL_DEAD) {
+      this.destroy(new Error(`no sign of life for ${(ping * PINGS_UNTIL_DEAD) / 1000} s`));
+    } else if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
+  }
+
+  #onMessage(message: Buffer): void {
+    this.#sign();
+    if (this.#theirEnd) return void this.destroy(new Error('the peer sent data after its end'));
+    if (message.length === 0) {
+      if (this.#marked) this.#endOfPeer();
+    } else if (!this.push(message)) this.#ws.pause();
+  }
+
+  #endOfPeer(): void {
+    this.#theirEnd = true;
+    this.push(null);
+    this.#closeIfBothEnded();
+  }
+
+  #onClose(code: number, reason: string): void {
+    clearInterval(this.#heartbeat);
+    const isEnd = !this.#marked && (code === NORMAL || code === NO_STATUS);
+    if (isEnd && !this.#theirEnd) this.#endOfPeer();
+    if (!this.#theirEnd) this.destroy(new Error(`closed before its end (${code}${reason && ` ${reason}`})`));
+    else if (!this.#ourEnd && this.#marked) this.destroy(new Error(`closed before our end (${code}${reason && ` ${reason}`})`));
+  }
+
+  #closeIfBothEnded(): void {
+    if (this.#theirEnd && this.#ourEnd) this.#ws.close(NORMAL);
+  }
+
+  override _read(): void {
+    if (this.#ws.isPaused) this.#ws.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    let at = 0;
+    for (; at + LARGEST_MESSAGE < chunk.length; at += LARGEST_MESSAGE) {
+      this.#ws.send(chunk.subarray(at, at + LARGEST_MESSAGE), { binary: true });
+    }
+    this.#ws.send(at === 0 ? chunk : chunk.subarray(at), { binary: true }, done);
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#ourEnd = true;
+    if (!this.#marked || this.#ws.readyState !== this.#ws.OPEN) {
+      this.#ws.close(NORMAL);
+      return done();
+    }
+    this.#ws.send(Buffer.alloc(0), { binary: true }, (error) => {
+      done(error);
+      this.#closeIfBothEnded();
+    });
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    clearInterval(this.#heartbeat);
+    const ws = this.#ws;
+    if (ws.readyState === ws.CLOSED) return done(error);
+    ws.once('close', () => done(error));
+    ws.resume(); // a paused one would not see the close
+    const bothEnded = this.#theirEnd && this.#ourEnd;
+    if (!bothEnded && ws.readyState !== ws.CLOSING) ws.terminate();
+  }
+}
