@@ -87,9 +87,7 @@ export function formatParts({ scheme, target, pairs }: Parts, registry: Registry
   const transport = registry.get(scheme);
   if (transport.literal) return `${scheme}:${target}`;
   const slashes = isHierarchical(transport) ? '//' : '';
-  const query = pairs.map(
-    ([key, value]) => `${encode(key, /[%&=#\s]/g)}=${encode(value, /[%&#\s]/g)}`,
-  );
+  const query = pairs.map(([key, value]) => `${encode(key, /[%&=#\s]/g)}=${encode(value, /[%&#\s]/g)}`);
   return `${scheme}:${slashes}${encode(target, /[%?#\s]/g)}${query.length > 0 ? '?' : ''}${query.join('&')}`;
 }
 

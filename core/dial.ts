@@ -12,7 +12,11 @@ import type { DialContext, Outbound } from '../plugins/contract/index.ts';
  *
  * @throws SluiceError SLUICE_DIAL
  */
-export async function dial(sink: Address, context: Omit<DialContext, 'signal'>, cancel: AbortSignal): Promise<Outbound> {
+export async function dial(
+  sink: Address,
+  context: Omit<DialContext, 'signal'>,
+  cancel: AbortSignal,
+): Promise<Outbound> {
   const attempt = new AbortController();
   const refused = Promise.withResolvers<never>();
   const giveUp = (why: string): void => {

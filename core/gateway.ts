@@ -99,12 +99,16 @@ export class Gateway {
   }
 
   #refusal(judged: boolean, stopping: AbortSignal): SluiceError | undefined {
-    if (!judged || stopping.aborted) return new SluiceError('SLUICE_STOPPED', 'the source does not take connections now');
+    if (!judged || stopping.aborted)
+      return new SluiceError('SLUICE_STOPPED', 'the source does not take connections now');
     if (this.#running.size < LIMITS.relays) return undefined;
     return new SluiceError('SLUICE_BUSY', `${LIMITS.relays} connections are open, which is the limit`);
   }
 
-  async #listen(link: Link, context: Parameters<NonNullable<Link['source']['transport']['listen']>>[1]): Promise<Listener> {
+  async #listen(
+    link: Link,
+    context: Parameters<NonNullable<Link['source']['transport']['listen']>>[1],
+  ): Promise<Listener> {
     const { transport, parsed, text } = link.source;
     try {
       if (transport.listen === undefined) throw new Error('it cannot be a source');

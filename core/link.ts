@@ -27,7 +27,9 @@ export function explainLink({ source, sink }: Link): string[] {
     [sink, source],
   ] as const) {
     if (!has(from, 'proves-end')) {
-      sentences.push(`an end that arrives over ${from.scheme} may be the death of the peer; ${to.scheme} gets it as an end`);
+      sentences.push(
+        `an end that arrives over ${from.scheme} may be the death of the peer; ${to.scheme} gets it as an end`,
+      );
     }
     if (has(from, 'half-close') && !has(to, 'half-close')) {
       sentences.push(`${to.scheme} cannot end one direction by itself: an end from ${from.scheme} closes it`);
@@ -37,7 +39,9 @@ export function explainLink({ source, sink }: Link): string[] {
     }
   }
   if (has(sink, 'exit-status') && !has(source, 'exit-status')) {
-    sentences.push(`the exit status and standard error of ${sink.scheme} go to the log: ${source.scheme} cannot carry them`);
+    sentences.push(
+      `the exit status and standard error of ${sink.scheme} go to the log: ${source.scheme} cannot carry them`,
+    );
   }
   return [...sentences, ...(source.transport.caveats ?? []), ...(sink.transport.caveats ?? [])];
 }

@@ -35,7 +35,8 @@ export const printable = (text: string): string =>
   text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
 
 function showValue(value: unknown): string {
-  const text = value instanceof Error ? reasonOf(value) : typeof value === 'object' ? JSON.stringify(value) : String(value);
+  const text =
+    value instanceof Error ? reasonOf(value) : typeof value === 'object' ? JSON.stringify(value) : String(value);
   const safe = printable(text ?? '');
   return /[\s"=]/.test(safe) || safe === '' ? JSON.stringify(safe) : safe;
 }

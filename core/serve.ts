@@ -54,8 +54,7 @@ export function serve(link: Link, inbound: Inbound, { log, folders }: ServeConte
     return relay.run();
   };
 
-  const traffic = (): Traffic | undefined =>
-    relay && { toSink: relay.toSink.bytes, toSource: relay.toSource.bytes };
+  const traffic = (): Traffic | undefined => relay && { toSink: relay.toSink.bytes, toSource: relay.toSource.bytes };
 
   const outcome = run().catch((error: unknown): Outcome => {
     const reason = wrap('SLUICE_DIAL', `dial ${link.sink.text}`, error);

@@ -75,7 +75,8 @@ async function prepare(address: ExecAddress, context: DialContext): Promise<Prog
   const [name = '', ...args] = address.words;
   const account = address.user === undefined ? undefined : await findUser(address.user);
   const { cwd } = address;
-  if (cwd !== undefined && !(await stat(cwd).catch(() => undefined))?.isDirectory()) throw new Error(`there is no folder ${cwd}`);
+  if (cwd !== undefined && !(await stat(cwd).catch(() => undefined))?.isDirectory())
+    throw new Error(`there is no folder ${cwd}`);
   const program = { file: await locate(name), args, cwd, env: environment(address, account, context) };
   return account === undefined ? program : asUser(program, account);
 }
@@ -112,7 +113,11 @@ export const exec = defineTransport({
   },
 
   async inspect({ words: [name = ''], cwd, user }) {
-    const checks = [locate(name), cwd === undefined ? undefined : access(cwd), user === undefined ? undefined : findUser(user)];
+    const checks = [
+      locate(name),
+      cwd === undefined ? undefined : access(cwd),
+      user === undefined ? undefined : findUser(user),
+    ];
     const results = await Promise.allSettled(checks);
     return results.flatMap((result) => (result.status === 'rejected' ? [(result.reason as Error).message] : []));
   },
@@ -122,7 +127,12 @@ export const exec = defineTransport({
     const stream = new CommandStream(command, address.onAbort);
     const { stderr, pid } = command.child;
     if (context.signal.aborted) stream.destroy();
-    return { stream, peer: { address: `exec:${address.words[0]}[${pid}]` }, ...(stderr && { diagnostics: stderr }), exit: command.exit };
+    return {
+      stream,
+      peer: { address: `exec:${address.words[0]}[${pid}]` },
+      ...(stderr && { diagnostics: stderr }),
+      exit: command.exit,
+    };
   },
 
   async adopt(address, handle, context) {

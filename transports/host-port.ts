@@ -16,7 +16,8 @@ export function parseHostPort(text: string, role: 'source' | 'sink'): HostPort {
   const host = match[1] ?? match[2] ?? '';
   if (host === '') throw new Error(`no host in ${JSON.stringify(text)}; to listen everywhere write 0.0.0.0 or [::]`);
   const port = Number(match[3]);
-  if (port > 65_535) throw new Error(`port ${match[3]} is out of range, expected ${role === 'source' ? 0 : 1} to 65535`);
+  if (port > 65_535)
+    throw new Error(`port ${match[3]} is out of range, expected ${role === 'source' ? 0 : 1} to 65535`);
   if (port === 0 && role === 'sink') throw new Error('port 0 cannot be dialed, expected 1 to 65535');
   return { host, port };
 }

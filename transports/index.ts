@@ -11,5 +11,14 @@ import { ws, wss, wsUnix } from './websocket.ts';
 export type { StdioHost } from './stdio.ts';
 
 export const builtInTransports = (stdio: StdioHost): readonly Transport[] => [
-  unix, tcp, tls, ws, wss, wsUnix, createStdio(stdio), exec, systemd, fd,
+  unix,
+  tcp,
+  tls,
+  ws,
+  wss,
+  wsUnix,
+  createStdio(stdio),
+  exec,
+  systemd,
+  fd,
 ];

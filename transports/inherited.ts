@@ -15,7 +15,12 @@ const FIRST = 3;
 
 const toInbound = (socket: Socket): Inbound => {
   const isTcp = socket.remoteAddress !== undefined;
-  return { stream: socket, handle: socket, peer: { address: peerAddress(socket) }, ...(isTcp && { abort: reset(socket) }) };
+  return {
+    stream: socket,
+    handle: socket,
+    peer: { address: peerAddress(socket) },
+    ...(isTcp && { abort: reset(socket) }),
+  };
 };
 
 async function tryListen(server: Server, fd: number): Promise<boolean> {
@@ -37,13 +42,21 @@ async function listenOn(fd: number, name: string, { accept, log, signal }: Liste
     const info = server.address() as AddressInfo | string | null;
     const isTcp = info !== null && typeof info === 'object'; // null is an inherited UNIX socket
     const where = isTcp ? ` (${formatHostPort(boundHostPort(info))})` : '';
-    return { address: `${name}${where}`, reach: isTcp ? reachOf(info.address) : 'local', closed: closedBy(server, signal) };
+    return {
+      address: `${name}${where}`,
+      reach: isTcp ? reachOf(info.address) : 'local',
+      closed: closedBy(server, signal),
+    };
   }
   const socket = openConnection(fd);
   const { localAddress } = socket;
   setImmediate(() => accept(toInbound(socket)));
   const closed = new Promise<void>((resolve) => setImmediate(resolve));
-  return { address: `${name} (a connection)`, reach: localAddress === undefined ? 'local' : reachOf(localAddress), closed };
+  return {
+    address: `${name} (a connection)`,
+    reach: localAddress === undefined ? 'local' : reachOf(localAddress),
+    closed,
+  };
 }
 
 function openConnection(fd: number): Socket {
@@ -56,14 +69,17 @@ function openConnection(fd: number): Socket {
 function findDescriptor(name: string, environment: NodeJS.ProcessEnv): number {
   const { LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES = '' } = environment;
   const count = Number(LISTEN_FDS ?? 0);
-  if (!(count > 0)) throw new Error('systemd passed no sockets (LISTEN_FDS is not set); start this by its .socket unit');
+  if (!(count > 0))
+    throw new Error('systemd passed no sockets (LISTEN_FDS is not set); start this by its .socket unit');
   if (LISTEN_PID !== undefined && Number(LISTEN_PID) !== process.pid && Number(LISTEN_PID) !== process.ppid) {
     throw new Error(`the sockets in LISTEN_FDS are meant for process ${LISTEN_PID}`);
   }
   const names = LISTEN_FDNAMES === '' ? [] : LISTEN_FDNAMES.split(':');
   const at = name === '' && count === 1 ? 0 : names.indexOf(name);
   if (at >= 0 && at < count) return FIRST + at;
-  throw new Error(`systemd passed no socket named "${name}"; it passed ${count}: ${names.join(', ') || 'without names'}`);
+  throw new Error(
+    `systemd passed no socket named "${name}"; it passed ${count}: ${names.join(', ') || 'without names'}`,
+  );
 }
 
 export const fd = defineTransport({
@@ -75,7 +91,8 @@ export const fd = defineTransport({
   capabilities: ['half-close', 'hand-off'],
 
   parse({ target }) {
-    if (!/^\d{1,6}$/.test(target)) throw new Error(`expected the number of a descriptor, got ${JSON.stringify(target)}`);
+    if (!/^\d{1,6}$/.test(target))
+      throw new Error(`expected the number of a descriptor, got ${JSON.stringify(target)}`);
     return { fd: Number(target) };
   },
   occupies: (address) => `descriptor ${address.fd}`,

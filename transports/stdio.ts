@@ -21,8 +21,10 @@ const isPipe = (fd: number): boolean => {
 };
 
 /** Pipes and sockets are read and written without blocking; files and terminals as Node does it. */
-const openInput = (): Readable => (isPipe(0) ? new Socket({ fd: 0, writable: false, allowHalfOpen: true }) : process.stdin);
-const openOutput = (): Writable => (isPipe(1) ? new Socket({ fd: 1, readable: false, allowHalfOpen: true }) : process.stdout);
+const openInput = (): Readable =>
+  isPipe(0) ? new Socket({ fd: 0, writable: false, allowHalfOpen: true }) : process.stdin;
+const openOutput = (): Writable =>
+  isPipe(1) ? new Socket({ fd: 1, readable: false, allowHalfOpen: true }) : process.stdout;
 
 class StdioStream extends Duplex {
   readonly #input = openInput();

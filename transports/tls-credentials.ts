@@ -10,9 +10,15 @@ import type { ConnectionOptions, TLSSocket, TlsOptions } from 'node:tls';
 import type { ParseInput } from '../plugins/contract/index.ts';
 
 export const TLS_OPTIONS = {
-  cert: { type: 'string', help: 'file with our certificate chain (PEM); on a source "self" makes a key and certificate' },
+  cert: {
+    type: 'string',
+    help: 'file with our certificate chain (PEM); on a source "self" makes a key and certificate',
+  },
   key: { type: 'path', help: 'file with the private key of cert (PEM)' },
-  ca: { type: 'path', help: 'file with the authorities (PEM) that sign the peer; on a source: clients need a certificate' },
+  ca: {
+    type: 'path',
+    help: 'file with the authorities (PEM) that sign the peer; on a source: clients need a certificate',
+  },
   pin: { type: 'list', role: 'sink', help: 'sha256/BASE64 of the server’s public key (SPKI); may be repeated' },
   servername: { type: 'string', role: 'sink', help: 'name to ask for and to verify instead of the host' },
 } as const;
@@ -35,7 +41,8 @@ export function parseTlsNames({ options, role, resolvePath }: ParseInput<typeof 
   const { key, ca, pin, servername } = options;
   const cert = options.cert === undefined || options.cert === 'self' ? options.cert : resolvePath(options.cert);
   const wrong = pin.find((text) => !PIN.test(text));
-  if (wrong !== undefined) throw new Error(`option "pin": expected sha256/ and 44 characters of base64, got ${JSON.stringify(wrong)}`);
+  if (wrong !== undefined)
+    throw new Error(`option "pin": expected sha256/ and 44 characters of base64, got ${JSON.stringify(wrong)}`);
   if (role === 'source' && cert === undefined) throw new Error('a source needs "cert" and "key", or "cert=self"');
   if (cert === 'self' && (role === 'sink' || key !== undefined)) {
     throw new Error(role === 'sink' ? '"cert=self" is for a source' : '"cert=self" makes its own key; leave "key" out');
@@ -70,8 +77,10 @@ export async function readKeyPair(certFile: string, keyFile: string): Promise<Ke
   const [cert, key] = await Promise.all([readPem(certFile, 'cert'), readPem(keyFile, 'key')]);
   const certificate = parsePem(certFile, 'cert', 'certificate', () => new X509Certificate(cert));
   const privateKey: KeyObject = parsePem(keyFile, 'key', 'private key', () => createPrivateKey(key));
-  if (!certificate.checkPrivateKey(privateKey)) throw new Error(`the key in ${keyFile} is not that of the certificate in ${certFile}`);
-  if (new Date(certificate.validTo) < new Date()) throw new Error(`the certificate in ${certFile} expired on ${certificate.validTo}`);
+  if (!certificate.checkPrivateKey(privateKey))
+    throw new Error(`the key in ${keyFile} is not that of the certificate in ${certFile}`);
+  if (new Date(certificate.validTo) < new Date())
+    throw new Error(`the certificate in ${certFile} expired on ${certificate.validTo}`);
   return { cert, key };
 }
 

@@ -132,7 +132,10 @@ export interface TlsDialAddress extends TlsNames, HostPort {
 }
 
 /** Connects, verifies and pins: a socket on which no byte has passed yet. Also what `wss` runs on. */
-export async function dialTls(address: TlsDialAddress, signal: AbortSignal): Promise<{ socket: TLSSocket; raw: Socket }> {
+export async function dialTls(
+  address: TlsDialAddress,
+  signal: AbortSignal,
+): Promise<{ socket: TLSSocket; raw: Socket }> {
   const { host, port } = address;
   const options = await clientOptions(address, host);
   const raw = connectTcp({ host, port, signal, allowHalfOpen: true });

@@ -13,12 +13,17 @@ export const SOCKET_FILE_OPTIONS = {
 } as const;
 
 export function parseMode(text: string): number {
-  if (!/^0?[0-7]{3}$/.test(text)) throw new Error(`option "mode": expected octal such as 0660, got ${JSON.stringify(text)}`);
+  if (!/^0?[0-7]{3}$/.test(text))
+    throw new Error(`option "mode": expected octal such as 0660, got ${JSON.stringify(text)}`);
   return Number.parseInt(text, 8);
 }
 
 /** The name or number of an account as numbers. A name is looked up when the socket is made, not when it is parsed. */
-export async function socketOwner(address: { mode: number; user: string | undefined; group: string | undefined }): Promise<SocketOwner> {
+export async function socketOwner(address: {
+  mode: number;
+  user: string | undefined;
+  group: string | undefined;
+}): Promise<SocketOwner> {
   const account = address.user === undefined ? undefined : await findUser(address.user);
   const gid = address.group === undefined ? account?.gid : await findGroup(address.group);
   return { mode: address.mode, uid: account?.uid, gid };

@@ -85,7 +85,10 @@ export class WebSocketHost {
     if (route === undefined) return refuse(socket, 404);
     const { origin } = request.headers;
     if (origin !== undefined && !route.origins.includes(origin)) {
-      route.log.warn('connection refused', { peer: peerAddress(request.socket), reason: `origin ${origin} is not allowed` });
+      route.log.warn('connection refused', {
+        peer: peerAddress(request.socket),
+        reason: `origin ${origin} is not allowed`,
+      });
       return refuse(socket, 403);
     }
     this.#upgrader.handleUpgrade(request, socket, head, (ws) => route.accept(ws, peerAddress(request.socket)));

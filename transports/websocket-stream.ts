@@ -54,7 +54,10 @@ export class WebSocketStream extends Duplex {
   /** Cuts: with a close code and the reason if the way is free, else without a word. */
   abort(reason: Error): void {
     if (this.#ws.readyState === this.#ws.OPEN && this.#ws.bufferedAmount === 0) {
-      const text = Buffer.from(reason.message).subarray(0, LONGEST_REASON).toString().replace(/\ufffd+$/, '');
+      const text = Buffer.from(reason.message)
+        .subarray(0, LONGEST_REASON)
+        .toString()
+        .replace(/\ufffd+$/, '');
       this.#ws.close(INTERNAL_ERROR, text);
       setTimeout(() => this.#ws.terminate(), ABORT_PATIENCE).unref();
     } else this.#ws.terminate();
@@ -91,7 +94,8 @@ export class WebSocketStream extends Duplex {
     const isEnd = !this.#marked && (code === NORMAL || code === NO_STATUS);
     if (isEnd && !this.#theirEnd) this.#endOfPeer();
     if (!this.#theirEnd) this.destroy(new Error(`closed before its end (${code}${reason && ` ${reason}`})`));
-    else if (!this.#ourEnd && this.#marked) this.destroy(new Error(`closed before our end (${code}${reason && ` ${reason}`})`));
+    else if (!this.#ourEnd && this.#marked)
+      this.destroy(new Error(`closed before our end (${code}${reason && ` ${reason}`})`));
   }
 
   #closeIfBothEnded(): void {

@@ -2,7 +2,13 @@
 import { once } from 'node:events';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import type { ClientOptions, WebSocket } from 'ws';
-import { defineTransport, type ListenContext, type Listener, type OptionSpecs, type ParseInput } from '../plugins/contract/index.ts';
+import {
+  defineTransport,
+  type ListenContext,
+  type Listener,
+  type OptionSpecs,
+  type ParseInput,
+} from '../plugins/contract/index.ts';
 import { boundHostPort, formatHostPort, parseHostPort, reachOf, type HostPort } from './host-port.ts';
 import { bind, connected } from './listening.ts';
 import { tune } from './tcp.ts';
@@ -14,7 +20,11 @@ import { MESSAGE_LIMITS, WebSocketHost } from './websocket-host.ts';
 import { BYTES_SUBPROTOCOL, WebSocketStream } from './websocket-stream.ts';
 
 const HTTP_OPTIONS = {
-  ping: { type: 'duration', default: 20_000, help: 'time between pings; proxies cut what is silent for 30 to 60 s; 0s for none' },
+  ping: {
+    type: 'duration',
+    default: 20_000,
+    help: 'time between pings; proxies cut what is silent for 30 to 60 s; 0s for none',
+  },
   origin: { type: 'list', role: 'source', help: 'web origin that may connect, as https://host; none may by default' },
   header: { type: 'list', role: 'sink', help: '"Name: value" to send with the request; may be repeated' },
   query: { type: 'string', role: 'sink', help: 'query for the far web server, percent-encoded once more' },
@@ -23,7 +33,13 @@ const HTTP_OPTIONS = {
 /** Where the HTTP server is. */
 type Place =
   | ({ readonly kind: 'tcp' } & HostPort)
-  | { readonly kind: 'unix'; readonly path: string; readonly mode: number; readonly user: string | undefined; readonly group: string | undefined };
+  | {
+      readonly kind: 'unix';
+      readonly path: string;
+      readonly mode: number;
+      readonly user: string | undefined;
+      readonly group: string | undefined;
+    };
 
 interface WebSocketAddress {
   readonly scheme: 'ws' | 'wss';
@@ -42,7 +58,8 @@ function parseHeaders(lines: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     lines.map((line) => {
       const match = /^([!#$%&'*+.^_`|~\w-]+):[ \t]*([\t\x20-\x7e]*)$/.exec(line);
-      if (match?.[1] === undefined) throw new Error(`option "header": expected "Name: value", got ${JSON.stringify(line)}`);
+      if (match?.[1] === undefined)
+        throw new Error(`option "header": expected "Name: value", got ${JSON.stringify(line)}`);
       return [match[1], match[2] ?? ''];
     }),
   );
@@ -52,7 +69,13 @@ function parseHeaders(lines: readonly string[]): Record<string, string> {
 function parseHttp({ options }: ParseInput<typeof HTTP_OPTIONS>, path: string) {
   if (/[#?]/.test(path)) throw new Error('a path holds no "?" or "#"; a query goes into the option "query"');
   const headers = parseHeaders(options.header);
-  return { path: path === '' ? '/' : path, ping: options.ping, origins: options.origin, headers, query: options.query ?? '' };
+  return {
+    path: path === '' ? '/' : path,
+    ping: options.ping,
+    origins: options.origin,
+    headers,
+    query: options.query ?? '',
+  };
 }
 
 /** `HOST:PORT/PATH`. */
@@ -63,7 +86,8 @@ function splitTarget(target: string, role: 'source' | 'sink'): { place: Place; p
 }
 
 /** Where the address's server listens, as one text; links with the same share it. */
-const placeOf = ({ place }: WebSocketAddress): string => (place.kind === 'unix' ? `unix:${place.path}` : formatHostPort(place));
+const placeOf = ({ place }: WebSocketAddress): string =>
+  place.kind === 'unix' ? `unix:${place.path}` : formatHostPort(place);
 
 interface SharedHost {
   readonly host: WebSocketHost;
@@ -82,7 +106,10 @@ async function openHost({ tls, place }: WebSocketAddress, { log, folders }: List
   const host = await WebSocketHost.create(tls && pair && (await serverOptions(tls, pair)));
   const shared = { host, credentials: JSON.stringify(tls ?? null), pin: pair?.pin };
   if (place.kind === 'unix') {
-    const { path, unpublish } = await listenAt(host.server, place.path, await socketOwner(place), { log, runtime: folders.runtime });
+    const { path, unpublish } = await listenAt(host.server, place.path, await socketOwner(place), {
+      log,
+      runtime: folders.runtime,
+    });
     return { ...shared, address: path, bound: undefined, close: unpublish };
   }
   await bind(host.server, { host: place.host, port: place.port }, log);
@@ -92,7 +119,10 @@ async function openHost({ tls, place }: WebSocketAddress, { log, folders }: List
 }
 
 /** The host of an address, opened if it is the first there. Port 0 is never shared. */
-async function shareHost(address: WebSocketAddress, context: ListenContext): Promise<{ key: string; shared: SharedHost }> {
+async function shareHost(
+  address: WebSocketAddress,
+  context: ListenContext,
+): Promise<{ key: string; shared: SharedHost }> {
   const isUnshared = address.place.kind === 'tcp' && address.place.port === 0;
   const key = isUnshared ? `${placeOf(address)} ${crypto.randomUUID()}` : placeOf(address);
   const opening = hosts.get(key) ?? openHost(address, context);
@@ -129,7 +159,9 @@ async function listen(address: WebSocketAddress, context: ListenContext): Promis
   };
   const { bound, pin } = shared;
   return {
-    address: bound ? `${address.scheme}://${shared.address}${address.path}` : `ws+unix:${shared.address}:${address.path}`,
+    address: bound
+      ? `${address.scheme}://${shared.address}${address.path}`
+      : `ws+unix:${shared.address}:${address.path}`,
     ...(bound && pin ? { dial: pinnedAddress('wss', bound.host, bound.port, address.path, pin) } : {}),
     reach: bound ? reachOf(bound.host) : 'local',
     closed: closed(),
@@ -156,13 +188,21 @@ const REMEDIES: Readonly<Record<number, string>> = {
 };
 
 /** Upgrades a connected socket; resolves with the WebSocket and whether the peer knows our end mark. */
-async function upgrade(socket: Socket, address: WebSocketAddress, signal: AbortSignal): Promise<{ ws: WebSocket; marked: boolean }> {
+async function upgrade(
+  socket: Socket,
+  address: WebSocketAddress,
+  signal: AbortSignal,
+): Promise<{ ws: WebSocket; marked: boolean }> {
   const { WebSocket: Client } = await import('ws');
   const done = Promise.withResolvers<void>();
   const authority = address.place.kind === 'unix' ? 'localhost' : formatHostPort(address.place);
   const query = address.query === '' ? '' : `?${address.query}`;
   const options: ClientOptions = { ...MESSAGE_LIMITS, headers: address.headers, createConnection: () => socket };
-  const ws = new Client(`${address.scheme}://${authority}${encodeURI(address.path)}${query}`, [BYTES_SUBPROTOCOL], options);
+  const ws = new Client(
+    `${address.scheme}://${authority}${encodeURI(address.path)}${query}`,
+    [BYTES_SUBPROTOCOL],
+    options,
+  );
   let marked = false;
   ws.on('error', done.reject);
   ws.once('open', done.resolve);
@@ -171,7 +211,11 @@ async function upgrade(socket: Socket, address: WebSocketAddress, signal: AbortS
     headers['sec-websocket-protocol'] ??= BYTES_SUBPROTOCOL; // a server may choose none (RFC 6455 §4.1), which ws takes for an error
   });
   ws.once('unexpected-response', (_request, { statusCode = 0 }) => {
-    done.reject(new Error(`the server answered ${statusCode} instead of an upgrade${REMEDIES[statusCode] ? `: ${REMEDIES[statusCode]}` : ''}`));
+    done.reject(
+      new Error(
+        `the server answered ${statusCode} instead of an upgrade${REMEDIES[statusCode] ? `: ${REMEDIES[statusCode]}` : ''}`,
+      ),
+    );
   });
   const giveUp = (): void => done.reject(signal.reason);
   signal.addEventListener('abort', giveUp);
@@ -202,7 +246,8 @@ function webSocket<const S extends OptionSpecs>(
     capabilities: ['half-close', 'proves-end', 'tells-cut'],
     caveats: [`over ${scheme} a plain WebSocket peer cannot end one direction by itself: its close ends both`],
     parse,
-    occupies: (address) => (placeOf(address).endsWith(':0') ? undefined : `web server ${placeOf(address)}, path ${address.path}`),
+    occupies: (address) =>
+      placeOf(address).endsWith(':0') ? undefined : `web server ${placeOf(address)}, path ${address.path}`,
     inspect: async ({ tls }) => (tls === undefined ? [] : inspectTls(tls)),
     listen,
 
@@ -211,7 +256,9 @@ function webSocket<const S extends OptionSpecs>(
       const { ws, marked } = await upgrade(socket, address, signal);
       const stream = new WebSocketStream(ws, { marked, ping: address.ping });
       if (!marked) log.info('the far side is a plain WebSocket server: an end is a close, and closes both directions');
-      const peer = { address: `${scheme}:${address.place.kind === 'unix' ? `${address.place.path}:` : `//${formatHostPort(address.place)}`}${address.path}` };
+      const peer = {
+        address: `${scheme}:${address.place.kind === 'unix' ? `${address.place.path}:` : `//${formatHostPort(address.place)}`}${address.path}`,
+      };
       return { stream, peer, abort: (reason) => stream.abort(reason) };
     },
   });

@@ -15,7 +15,10 @@ import { onProxySignals, onStopSignals, statusOfSignal } from './signals.ts';
 function commandOptions(sink: string, { user, cwd, env, handoff, onAbort }: CommandFlags): Record<string, unknown> {
   const given = Object.entries({ user, cwd, env, handoff, onAbort }).filter(([, value]) => value !== undefined);
   if (given.length > 0 && !sink.startsWith('exec:')) {
-    throw new SluiceError('SLUICE_USAGE', `--${given[0]?.[0]} is for a sink that starts a command (exec:), and this is ${sink}`);
+    throw new SluiceError(
+      'SLUICE_USAGE',
+      `--${given[0]?.[0]} is for a sink that starts a command (exec:), and this is ${sink}`,
+    );
   }
   return Object.fromEntries(given);
 }
@@ -84,7 +87,10 @@ function watchAsGateway({ gateway, log }: Environment): Signalled {
 /** The far command's own status; 255 for any failure of ours; 0 for a clean end. */
 function statusOf(outcome: Outcome | undefined, { exitStatus }: Environment, tellsOutcome: boolean): number {
   const exited = exitStatus();
-  if (outcome?.how === 'cut' && tellsOutcome) return 'status' in outcome && outcome.by === 'sink' && outcome.status && 'signal' in outcome.status ? statusOfSignal(outcome.status.signal) : 255;
+  if (outcome?.how === 'cut' && tellsOutcome)
+    return 'status' in outcome && outcome.by === 'sink' && outcome.status && 'signal' in outcome.status
+      ? statusOfSignal(outcome.status.signal)
+      : 255;
   if (exited === undefined) return 0;
   return 'code' in exited ? exited.code : statusOfSignal(exited.signal);
 }

@@ -46,7 +46,11 @@ const withCommandFlags = (command: Command): Command =>
     .option('--handoff <when>', 'give it the accepted socket itself: auto or never')
     .option('--on-abort <how>', 'what a cut is to it: term, kill or eof')
     .optionsGroup('Options:')
-    .option('--idle <time>', 'after one direction has ended: longest silence of the other, or "off" (default 60s)', duration);
+    .option(
+      '--idle <time>',
+      'after one direction has ended: longest silence of the other, or "off" (default 60s)',
+      duration,
+    );
 
 const withGlobalFlags = (command: Command): Command =>
   command
@@ -94,7 +98,11 @@ function addLink(program: Command, exit: (status: number) => void): void {
     .description('Accepts connections from SOURCE and joins each to a new one to SINK, until stopped.')
     .argument('<source>', 'address that is listened on')
     .argument('<sink>', 'address that is dialed for each connection')
-    .option('--allow <name>', 'who may use a source that a network can reach; "anyone" for all (may be repeated)', repeated)
+    .option(
+      '--allow <name>',
+      'who may use a source that a network can reach; "anyone" for all (may be repeated)',
+      repeated,
+    )
     .option('--once', 'end after one connection');
   withGlobalFlags(withCommandFlags(link))
     .addHelpText(
@@ -115,7 +123,9 @@ function addConnect(program: Command, exit: (status: number) => void): void {
   const connect = program
     .command('connect')
     .summary('join standard input and output to a sink')
-    .description('The same as: sluice link stdio: SINK. Ends with the exit status of the far command, where there is one.')
+    .description(
+      'The same as: sluice link stdio: SINK. Ends with the exit status of the far command, where there is one.',
+    )
     .argument('<sink>', 'address that is dialed');
   withGlobalFlags(withCommandFlags(connect))
     .addHelpText(
@@ -137,9 +147,18 @@ function withConfigFlag(command: Command): Command {
 }
 
 function addRun(program: Command, exit: (status: number) => void): void {
-  const run = program.command('run').summary('run all links of a configuration').description('Runs all links of a configuration file.');
+  const run = program
+    .command('run')
+    .summary('run all links of a configuration')
+    .description('Runs all links of a configuration file.');
   withConfigFlag(run)
-    .addHelpText('after', examples('sluice run -c sluice.yaml', 'sluice run       # SLUICE_CONFIG, ~/.config/sluice/sluice.yaml or /etc/sluice/sluice.yaml'))
+    .addHelpText(
+      'after',
+      examples(
+        'sluice run -c sluice.yaml',
+        'sluice run       # SLUICE_CONFIG, ~/.config/sluice/sluice.yaml or /etc/sluice/sluice.yaml',
+      ),
+    )
     .action(async (flags: ConfigFlags) => {
       const { runGateway } = await import('./run.ts');
       exit(await runGateway(flags));

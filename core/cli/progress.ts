@@ -14,7 +14,10 @@ const NONE: Progress = { clear: () => {}, stop: () => {} };
 /** Does nothing where standard error is no terminal. */
 export async function showProgress(gateway: Gateway, output: NodeJS.WriteStream): Promise<Progress> {
   if (!output.isTTY) return NONE;
-  const [{ createLogUpdate }, { default: prettyBytes }] = await Promise.all([import('log-update'), import('pretty-bytes')]);
+  const [{ createLogUpdate }, { default: prettyBytes }] = await Promise.all([
+    import('log-update'),
+    import('pretty-bytes'),
+  ]);
   const line = createLogUpdate(output, { showCursor: true });
   let before = { at: performance.now(), bytes: 0 };
   const draw = (): void => {
@@ -29,7 +32,9 @@ export async function showProgress(gateway: Gateway, output: NodeJS.WriteStream)
     const seconds = Math.round((now - Math.min(...running.map(({ since }) => since))) / 1000);
     const handed = traffic.filter((one) => one === undefined).length;
     const count = running.length === 1 ? '' : `${running.length} connections  `;
-    line(`${count}↑ ${prettyBytes(toSink)}  ↓ ${prettyBytes(toSource)}  ${prettyBytes(rate)}/s  ${seconds} s${handed > 0 ? `  ${handed} handed off` : ''}`);
+    line(
+      `${count}↑ ${prettyBytes(toSink)}  ↓ ${prettyBytes(toSource)}  ${prettyBytes(rate)}/s  ${seconds} s${handed > 0 ? `  ${handed} handed off` : ''}`,
+    );
   };
   const timer = setInterval(draw, EVERY);
   timer.unref();

@@ -6,7 +6,9 @@
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 
 if (major < 22 || (major === 22 && minor < 22)) {
-  process.stderr.write(`sluice: needs Node 22.22 or newer, and this is ${process.versions.node}; see https://nodejs.org\n`);
+  process.stderr.write(
+    `sluice: needs Node 22.22 or newer, and this is ${process.versions.node}; see https://nodejs.org\n`,
+  );
   process.exitCode = 255;
 } else {
   void import('./main.ts').then(({ main }) => main(process.argv.slice(2)));

@@ -14,7 +14,11 @@ function describeOption(name: string, { type, values, role, default: value, help
 function describe(transport: Transport): string {
   const { grammar, summary, options, capabilities } = transport;
   const lines = Object.entries(options).map(([name, spec]) => describeOption(name, spec));
-  return [`${grammar.padEnd(24)} ${rolesOf(transport).padEnd(13)} ${summary}`, `    carries: ${capabilities.join(', ')}`, ...lines].join('\n');
+  return [
+    `${grammar.padEnd(24)} ${rolesOf(transport).padEnd(13)} ${summary}`,
+    `    carries: ${capabilities.join(', ')}`,
+    ...lines,
+  ].join('\n');
 }
 
 export function runTransports({ json }: { json?: true }): void {
