@@ -5,6 +5,7 @@ import { createFolders } from '../folders.ts';
 import type { Gateway } from '../gateway.ts';
 import { createLog, type CoreLog, type LogLevel } from '../log.ts';
 import type { Registry } from '../registry.ts';
+import { resolve } from 'node:path';
 import type { ExitStatus } from '../../plugins/contract/index.ts';
 import type { GlobalFlags } from './program.ts';
 
@@ -23,7 +24,8 @@ function levelOf({ verbose, quiet }: GlobalFlags): LogLevel {
   return quiet ? 'warning' : 'info';
 }
 
-export function createEnvironment(flags: GlobalFlags, beforeLine?: () => void): Environment {
+/** @throws SluiceError SLUICE_PLUGIN for a `--plugin` that cannot be loaded */
+export async function createEnvironment(flags: GlobalFlags, beforeLine?: () => void): Promise<Environment> {
   const output = process.stderr;
   const log = createLog({
     level: levelOf(flags),
@@ -36,9 +38,14 @@ export function createEnvironment(flags: GlobalFlags, beforeLine?: () => void): 
   let isInterrupted = false;
   const transports = builtInTransports({ interrupted: () => isInterrupted, exited: (status) => (exited = status) });
   const container = createContainer({ log, folders: createFolders(process.env), transports });
+  const registry = container.get(tokens.registry);
+  for (const plugin of flags.plugin ?? []) {
+    const { loadPlugin } = await import('../loader.ts');
+    registry.register(await loadPlugin(resolve(plugin), process.cwd()));
+  }
   return {
     log,
-    registry: container.get(tokens.registry),
+    registry,
     gateway: container.get(tokens.gateway),
     exitStatus: () => exited,
     interrupt: () => (isInterrupted = true),

@@ -9,7 +9,7 @@ import type { Registry } from '../registry.ts';
 import { createEnvironment, type Environment } from './environment.ts';
 import type { CommandFlags, LinkFlags } from './program.ts';
 import { showProgress, type Progress } from './progress.ts';
-import { onProxySignals, onStopSignals, statusOfSignal } from './signals.ts';
+import { onProxySignals, statusOfSignal, watchAsGateway, type Signalled } from './signals.ts';
 
 /** The flags for a command, as options of its address; other sinks have options of their own in the address. */
 function commandOptions(sink: string, { user, cwd, env, handoff, onAbort }: CommandFlags): Record<string, unknown> {
@@ -41,20 +41,15 @@ export function readLink(source: string, sink: string, flags: LinkFlags, registr
 /** Resolves with the process's exit status. */
 export async function runLink(source: string, sink: string, flags: LinkFlags): Promise<number> {
   let progress: Progress | undefined;
-  const environment = createEnvironment(flags, () => progress?.clear());
+  const environment = await createEnvironment(flags, () => progress?.clear());
   const link = readLink(source, sink, flags, environment.registry);
   const usesStdio = link.source.scheme === 'stdio' || link.sink.scheme === 'stdio';
-  const signalled = usesStdio ? watchAsProxy(environment) : watchAsGateway(environment);
+  const signalled = usesStdio ? watchAsProxy(environment) : watchAsGateway(environment.gateway, environment.log);
   const opened = await environment.gateway.open(link);
   if (!flags.quiet || process.stdout.isTTY !== true) progress = await showProgress(environment.gateway, process.stderr);
   const outcome = await opened.done;
   progress?.stop();
   return (await signalled.status()) ?? statusOf(outcome, environment, link.once);
-}
-
-/** What a signal made of the exit status; `undefined` where none came. */
-interface Signalled {
-  status(): Promise<number | undefined>;
 }
 
 function watchAsProxy({ gateway, interrupt }: Environment): Signalled {
@@ -70,18 +65,6 @@ function watchAsProxy({ gateway, interrupt }: Environment): Signalled {
     },
   });
   return { status: async () => status };
-}
-
-function watchAsGateway({ gateway, log }: Environment): Signalled {
-  let closing: Promise<number> | undefined;
-  onStopSignals(
-    (signal) => {
-      log.info('stopping', { signal });
-      closing = gateway.close();
-    },
-    (signal) => process.exit(statusOfSignal(signal)),
-  );
-  return { status: async () => (closing === undefined ? undefined : (await closing) > 0 ? 255 : 0) };
 }
 
 /** The far command's own status; 255 for any failure of ours; 0 for a clean end. */

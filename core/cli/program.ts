@@ -2,12 +2,14 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../options.ts';
 import { VERSION } from '../version.ts';
+import type { CheckFlags } from './check.ts';
 
 /** The flags that stand before or after any command. */
 export interface GlobalFlags {
   readonly verbose?: true;
   readonly quiet?: true;
   readonly logFormat: 'text' | 'json';
+  readonly plugin?: readonly string[];
 }
 
 /** The options of a literal sink (`exec:`), which its address cannot hold. */
@@ -23,6 +25,10 @@ export interface LinkFlags extends GlobalFlags, CommandFlags {
   readonly allow?: readonly string[];
   readonly idle?: number;
   readonly once?: true;
+}
+
+export interface TransportsFlags extends GlobalFlags {
+  readonly json?: true;
 }
 
 export interface ConfigFlags extends GlobalFlags {
@@ -54,6 +60,7 @@ const withCommandFlags = (command: Command): Command =>
 
 const withGlobalFlags = (command: Command): Command =>
   command
+    .option('--plugin <file>', 'load a plugin: a file or a folder (may be repeated)', repeated)
     .optionsGroup('Log:')
     .option('-v, --verbose', 'log more')
     .option('-q, --quiet', 'log warnings and errors only')
@@ -171,21 +178,21 @@ function addCheck(program: Command, exit: (status: number) => void): void {
     .summary('validate a configuration; start nothing')
     .description('Validates a configuration, prints what would run and what a pair cannot carry, and starts nothing.');
   withConfigFlag(check)
-    .addHelpText('after', examples('sluice check -c sluice.yaml'))
-    .action(async (flags: ConfigFlags) => {
+    .option('--schema', 'print the JSON Schema of a configuration, for editors, instead')
+    .addHelpText('after', examples('sluice check -c sluice.yaml', 'sluice check --schema > sluice.schema.json'))
+    .action(async (flags: CheckFlags) => {
       const { runCheck } = await import('./check.ts');
       exit(await runCheck(flags));
     });
 }
 
 function addTransports(program: Command): void {
-  program
-    .command('transports')
+  withGlobalFlags(program.command('transports'))
     .summary('list the schemes and their options')
     .description('Prints the table of schemes, with their options.')
     .option('--json', 'as JSON')
-    .action(async (flags: { json?: true }) => {
+    .action(async (flags: TransportsFlags) => {
       const { runTransports } = await import('./transports.ts');
-      runTransports(flags);
+      await runTransports(flags);
     });
 }

@@ -3,21 +3,29 @@
  * at once. For `connect` and other uses of stdio the rules are those of an ssh: see `ProxySignals`.
  */
 import { constants } from 'node:os';
+import type { Gateway } from '../gateway.ts';
+import type { CoreLog } from '../log.ts';
 
 export const statusOfSignal = (signal: NodeJS.Signals): number => 128 + (constants.signals[signal] ?? 0);
 
 const STOPPING = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
-/** @param stop is called once; @param endNow when a second signal comes. */
-export function onStopSignals(stop: (signal: NodeJS.Signals) => void, endNow: (signal: NodeJS.Signals) => void): void {
-  let stopped = false;
+/** What signals made of the process's exit status; `undefined` where none came. */
+export interface Signalled {
+  status(): Promise<number | undefined>;
+}
+
+/** Drains at the first signal: 0 if all connections finished, 255 if some had to be cut. */
+export function watchAsGateway(gateway: Gateway, log: CoreLog): Signalled {
+  let closing: Promise<number> | undefined;
   for (const name of STOPPING) {
-    process.on(name, (signal: NodeJS.Signals) => {
-      if (stopped) endNow(signal);
-      stopped = true;
-      stop(signal);
+    process.on(name, () => {
+      if (closing !== undefined) process.exit(statusOfSignal(name));
+      log.info('stopping', { signal: name });
+      closing = gateway.close();
     });
   }
+  return { status: async () => (closing === undefined ? undefined : (await closing) > 0 ? 255 : 0) };
 }
 
 export interface ProxySignals {

@@ -1,6 +1,7 @@
 /** `sluice transports`: the table of schemes, made from the transports' own descriptions. */
 import type { OptionSpec, Transport } from '../../plugins/contract/index.ts';
 import { createEnvironment } from './environment.ts';
+import type { TransportsFlags } from './program.ts';
 
 const rolesOf = ({ listen, dial }: Transport): string =>
   [listen && 'source', dial && 'sink'].filter((role) => role !== undefined).join(', ');
@@ -21,9 +22,11 @@ function describe(transport: Transport): string {
   ].join('\n');
 }
 
-export function runTransports({ json }: { json?: true }): void {
-  const { registry } = createEnvironment({ logFormat: 'text' });
+export async function runTransports(flags: TransportsFlags): Promise<void> {
+  const { registry } = await createEnvironment(flags);
   const transports = registry.transports();
   const table = transports.map((one) => ({ ...one, roles: rolesOf(one).split(', ') }));
-  process.stdout.write(json ? `${JSON.stringify(table, null, 2)}\n` : `${transports.map(describe).join('\n\n')}\n`);
+  process.stdout.write(
+    flags.json ? `${JSON.stringify(table, null, 2)}\n` : `${transports.map(describe).join('\n\n')}\n`,
+  );
 }

@@ -1,0 +1,151 @@
+/**
+ * The shape of a configuration: the only import of zod. The same schema checks a file and is published as JSON Schema
+ * for editors; what stands in an address's long form comes from the transports' own option tables.
+ */
+import { z } from 'zod';
+import { didYouMean } from '../nearest.ts';
+import { parseDuration } from '../options.ts';
+import type { Registry } from '../registry.ts';
+import type { OptionSpec, Role, Transport } from '../../plugins/contract/index.ts';
+import type { Mistake } from './document.ts';
+
+const duration = z
+  .string('expected a duration such as 20s or 5m, or "off"')
+  .refine(
+    (text) => text === 'off' || parseDuration(text) !== undefined,
+    'expected a duration such as 20s or 5m, or "off"',
+  )
+  .describe('a duration such as 500ms, 20s, 5m or 1h, or "off"');
+
+const endpoint = (role: Role) =>
+  z
+    .union(
+      [z.string(), z.record(z.string(), z.unknown())],
+      'expected an address, or a map with a scheme and its options',
+    )
+    .meta({ role, description: `the ${role}: an address, or its long form { SCHEME: target, option: value, … }` });
+
+const link = z.strictObject({
+  name: z
+    .string()
+    .regex(
+      /^[a-z0-9][a-z0-9._-]{0,62}$/,
+      'expected a name of a-z, 0-9, ".", "_" and "-", 63 at most, a letter or digit first',
+    )
+    .describe('stands in every log line of the link'),
+  source: endpoint('source'),
+  sink: endpoint('sink'),
+  allow: z
+    .union(
+      [z.literal('anyone'), z.array(z.string()).min(1, 'expected at least one name')],
+      'expected "anyone" or a list of names',
+    )
+    .optional()
+    .describe('who may use a source that a network can reach'),
+  idle: duration.optional().describe('longest silence after one direction has ended; 60s by default'),
+});
+
+const configuration = z.strictObject({
+  plugins: z.array(z.string()).optional().describe('plugins to load: a file, a folder, or the name of a package'),
+  links: z.array(link).min(1, 'expected at least one link'),
+});
+
+export type Configuration = z.infer<typeof configuration>;
+export type Endpoint = Configuration['links'][number]['source'];
+
+/** The keys that may stand where a path leads: for the hint at an unknown one. */
+function knownKeys(path: readonly PropertyKey[]): string[] {
+  return Object.keys(path[0] === 'links' ? link.shape : configuration.shape);
+}
+
+/** The value at a path, for "got …". */
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (inner, key) => (typeof inner === 'object' && inner !== null ? Reflect.get(inner, key) : undefined),
+    value,
+  );
+}
+
+const show = (value: unknown): string =>
+  value === undefined ? 'nothing' : (JSON.stringify(value) ?? String(value)).slice(0, 80);
+
+function explain(issue: z.core.$ZodIssue, root: unknown): Mistake[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => {
+      const known = knownKeys(issue.path);
+      const hint = didYouMean(key, known) || ` (known: ${known.join(', ')})`;
+      return { path: [...issue.path, key], atKey: true, message: `unknown key "${key}"${hint}` };
+    });
+  }
+  const name = issue.path.length > 0 ? `"${String(issue.path.at(-1))}": ` : '';
+  const expected =
+    issue.code === 'invalid_type'
+      ? `expected ${issue.expected === 'record' ? 'a map' : issue.expected}`
+      : issue.message;
+  return [{ path: issue.path, message: `${name}${expected}, got ${show(valueAt(root, issue.path))}` }];
+}
+
+/** The configuration, or all that is wrong with it. */
+export function readConfiguration(value: unknown): { configuration?: Configuration; mistakes: readonly Mistake[] } {
+  const result = configuration.safeParse(value);
+  if (result.success) return { configuration: result.data, mistakes: [] };
+  return { mistakes: result.error.issues.flatMap((issue) => explain(issue, value)) };
+}
+
+const STRINGS = { type: 'array', items: { type: 'string' } } as const;
+
+function optionSchema({ type, values, min, max, default: value, help }: OptionSpec): Record<string, unknown> {
+  const shapes: Record<OptionSpec['type'], Record<string, unknown>> = {
+    string: { type: 'string' },
+    path: { type: 'string' },
+    choice: { enum: values ?? [] },
+    boolean: { type: 'boolean' },
+    integer: {
+      type: 'integer',
+      ...(min !== undefined && { minimum: min }),
+      ...(max !== undefined && { maximum: max }),
+    },
+    duration: { type: 'string', pattern: '^\\d+(\\.\\d+)?(ms|s|m|h)$' },
+    list: { anyOf: [{ type: 'string' }, STRINGS] },
+    map: { type: 'object', additionalProperties: { type: 'string' } },
+  };
+  const shown = type === 'duration' ? undefined : value;
+  return { ...shapes[type], description: help, ...(shown !== undefined && { default: shown }) };
+}
+
+function longForm(transport: Transport, scheme: string, role: Role): Record<string, unknown> {
+  const specs = Object.entries(transport.options).filter(([, spec]) => spec.role === undefined || spec.role === role);
+  const target = transport.literal ? { anyOf: [{ type: 'string' }, STRINGS] } : { type: 'string' };
+  const properties = {
+    [scheme]: { ...target, description: transport.grammar },
+    ...Object.fromEntries(specs.map(([key, spec]) => [key, optionSchema(spec)])),
+  };
+  return {
+    type: 'object',
+    description: transport.summary,
+    properties,
+    required: [scheme],
+    additionalProperties: false,
+  };
+}
+
+function endpointSchema(registry: Registry, role: Role): Record<string, unknown> {
+  const able = registry.transports().filter(({ listen, dial }) => (role === 'source' ? listen : dial) !== undefined);
+  const forms = able.flatMap((transport) => transport.schemes.map((scheme) => longForm(transport, scheme, role)));
+  const schemes = able.flatMap(({ schemes: all }) => all).map((scheme) => scheme.replace('+', '\\+'));
+  return { anyOf: [{ type: 'string', pattern: `^(${schemes.join('|')}):` }, ...forms] };
+}
+
+/** For editors: `# yaml-language-server: $schema=…`. */
+export function jsonSchema(registry: Registry): object {
+  return z.toJSONSchema(configuration, {
+    target: 'draft-2020-12',
+    override({ zodSchema, jsonSchema: made }) {
+      const role = z.globalRegistry.get(zodSchema)?.['role'];
+      if (role !== 'source' && role !== 'sink') return;
+      delete made.anyOf;
+      delete made['role'];
+      Object.assign(made, endpointSchema(registry, role));
+    },
+  });
+}

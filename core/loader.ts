@@ -1,0 +1,80 @@
+/**
+ * Plugins: files in TypeScript or JavaScript, loaded without a build step. The only import of jiti, and only where a
+ * configuration or a flag names a plugin. `sluice/plugin` resolves to the running Sluice wherever the file lies, and
+ * nothing is cached on disk.
+ */
+import { existsSync, realpathSync, statSync } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { pathResolver } from './address.ts';
+import { SluiceError, reasonOf } from './errors.ts';
+import { readOwnFile } from './own-file.ts';
+import type { Transport } from '../plugins/contract/index.ts';
+
+const REQUIRED = {
+  name: 'string',
+  schemes: 'array',
+  grammar: 'string',
+  summary: 'string',
+  options: 'object',
+  capabilities: 'array',
+  parse: 'function',
+};
+
+const refuse = (plugin: string, why: string, cause?: unknown): SluiceError =>
+  new SluiceError('SLUICE_PLUGIN', `plugin ${plugin}: ${why}`, { cause });
+
+const kindOf = (value: unknown): string => (Array.isArray(value) ? 'array' : value === null ? 'null' : typeof value);
+
+/** What a plugin exports, checked member by member. @throws SluiceError SLUICE_PLUGIN naming the member. */
+export function assertTransport(plugin: string, value: unknown): Transport {
+  if (kindOf(value) !== 'object') {
+    throw refuse(plugin, 'it has no default export made by defineTransport({ … })');
+  }
+  const members = value as Readonly<Record<string, unknown>>;
+  for (const [name, kind] of Object.entries(REQUIRED)) {
+    if (kindOf(members[name]) === kind) continue;
+    throw refuse(plugin, `its "${name}" must be of type ${kind}, and is ${kindOf(members[name])}`);
+  }
+  if (members['listen'] === undefined && members['dial'] === undefined) {
+    throw refuse(plugin, 'it has neither "listen" nor "dial"; it needs one of them');
+  }
+  return value as Transport;
+}
+
+/** `./file.ts`, `/folder` or `package`, as the file to load. */
+function locate(plugin: string, folder: string): string {
+  const isPath = plugin.startsWith('.') || plugin.startsWith('~/') || isAbsolute(plugin);
+  const path = isPath ? pathResolver(folder)(plugin) : join(folder, 'node_modules', plugin);
+  if (!existsSync(path))
+    throw refuse(
+      plugin,
+      isPath ? `there is no ${path}` : `it is not installed beside ${folder}; run npm install ${plugin} there`,
+    );
+  return realpathSync(path);
+}
+
+/** The module that `sluice/plugin` stands for: beside the bundle, or in the sources. */
+function contractFile(): string {
+  const candidates = ['../plugin.js', '../plugins/contract/index.ts'].map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  );
+  return candidates.find((path) => existsSync(path)) ?? candidates[0] ?? '';
+}
+
+/** Loads one plugin. @throws SluiceError SLUICE_PLUGIN */
+export async function loadPlugin(plugin: string, folder: string): Promise<Transport> {
+  const path = locate(plugin, folder);
+  try {
+    if (statSync(path).isFile()) await readOwnFile(path);
+    const { createJiti } = await import('jiti/static');
+    const jiti = createJiti(join(folder, 'sluice.yaml'), {
+      fsCache: false,
+      alias: { 'sluice/plugin': contractFile() },
+    });
+    return assertTransport(plugin, await jiti.import(path, { default: true }));
+  } catch (error) {
+    if (SluiceError.is(error)) throw error;
+    throw refuse(plugin, reasonOf(error), error);
+  }
+}
