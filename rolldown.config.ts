@@ -11,6 +11,6 @@ export default defineConfig({
     format: 'esm',
     entryFileNames: '[name].js',
     chunkFileNames: 'chunks/[name]-[hash].js',
-    minify: { compress: true, mangle: false, codegen: { removeWhitespace: false } },
+    minify: true,
   },
 });

@@ -10,7 +10,6 @@
  */
 import { Socket } from 'node:net';
 import type { Duplex, Writable } from 'node:stream';
-import { TLSSocket } from 'node:tls';
 import { LIMITS } from './limits.ts';
 
 /** Counts what has moved; `touched` is the time of the last progress in either direction. */
@@ -72,7 +71,7 @@ let fields: ReadFields | undefined | null = null;
  * runs; of other streams nobody can tell (a pass-through keeps the chunk), so they get fresh buffers.
  */
 const canReuseBuffers = (from: Duplex, to: Writable): boolean =>
-  from instanceof Socket && !(from instanceof TLSSocket) && to instanceof Socket;
+  from instanceof Socket && !('encrypted' in from) && to instanceof Socket;
 
 function pumpSocket(from: Socket, to: Duplex, meter: Meter): boolean {
   if (fields === null) fields = findReadFields();

@@ -36,3 +36,10 @@ export async function connected(socket: Socket): Promise<void> {
   socket.once('close', () => connecting.reject(new Error('closed while connecting')));
   await connecting.promise;
 }
+
+/** Small writes leave at once (borg 2 waits for every request), and a dead peer is found in the end. */
+export function tune(socket: Socket, keepalive: number): Socket {
+  socket.setNoDelay(true);
+  socket.setKeepAlive(keepalive > 0, keepalive);
+  return socket;
+}

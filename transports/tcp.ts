@@ -2,7 +2,7 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { defineTransport } from '../plugins/contract/index.ts';
 import { boundHostPort, formatHostPort, parseHostPort, reachOf } from './host-port.ts';
-import { ACCEPT, bind, closedBy, connected, peerAddress } from './listening.ts';
+import { ACCEPT, bind, closedBy, connected, peerAddress, tune } from './listening.ts';
 
 export const TCP_OPTIONS = {
   keepalive: {
@@ -11,13 +11,6 @@ export const TCP_OPTIONS = {
     help: 'silence after which the kernel probes the peer; it does not find a peer that dies while data is in flight',
   },
 } as const;
-
-/** Small writes leave at once (borg 2 waits for every request), and a dead peer is found in the end. */
-export function tune(socket: Socket, keepalive: number): Socket {
-  socket.setNoDelay(true);
-  socket.setKeepAlive(keepalive > 0, keepalive);
-  return socket;
-}
 
 /** RST: the peer sees a reset, and cannot take it for an end. */
 export const reset = (socket: Socket) => (): void => {

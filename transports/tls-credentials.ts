@@ -1,55 +1,16 @@
 /**
- * Certificates, keys and pins, for `tls`, `wss` and `ws+unix`'s kin: options, reading and checking of files, and the
- * verification of a server by chain and name, by pin, or by both.
+ * Certificates, keys and pins, for `tls` and `wss`: reading and checking of files, and the verification of a server by
+ * chain and name, by pin, or by both. Loaded when an address needs it.
  */
 import { X509Certificate, constants, createHash, createPrivateKey, type KeyObject } from 'node:crypto';
 
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import type { ConnectionOptions, TLSSocket, TlsOptions } from 'node:tls';
-import type { ParseInput } from '../plugins/contract/index.ts';
-
-export const TLS_OPTIONS = {
-  cert: {
-    type: 'string',
-    help: 'file with our certificate chain (PEM); on a source "self" makes a key and certificate',
-  },
-  key: { type: 'path', help: 'file with the private key of cert (PEM)' },
-  ca: {
-    type: 'path',
-    help: 'file with the authorities (PEM) that sign the peer; on a source: clients need a certificate',
-  },
-  pin: { type: 'list', role: 'sink', help: 'sha256/BASE64 of the server’s public key (SPKI); may be repeated' },
-  servername: { type: 'string', role: 'sink', help: 'name to ask for and to verify instead of the host' },
-} as const;
-
-export interface TlsNames {
-  readonly cert: string | undefined;
-  readonly key: string | undefined;
-  readonly ca: string | undefined;
-  readonly pin: readonly string[];
-  readonly servername: string | undefined;
-}
+import type { TlsNames } from './tls-options.ts';
 
 /** ms. An honest handshake takes two round trips; a silent or dripping peer is cut then, whatever it sends. */
 export const HANDSHAKE_DEADLINE = 10_000;
-
-const PIN = /^sha256\/[A-Za-z0-9+/]{43}=$/;
-
-/** Checks what can be checked without reading files. @throws Error naming the option. */
-export function parseTlsNames({ options, role, resolvePath }: ParseInput<typeof TLS_OPTIONS>): TlsNames {
-  const { key, ca, pin, servername } = options;
-  const cert = options.cert === undefined || options.cert === 'self' ? options.cert : resolvePath(options.cert);
-  const wrong = pin.find((text) => !PIN.test(text));
-  if (wrong !== undefined)
-    throw new Error(`option "pin": expected sha256/ and 44 characters of base64, got ${JSON.stringify(wrong)}`);
-  if (role === 'source' && cert === undefined) throw new Error('a source needs "cert" and "key", or "cert=self"');
-  if (cert === 'self' && (role === 'sink' || key !== undefined)) {
-    throw new Error(role === 'sink' ? '"cert=self" is for a source' : '"cert=self" makes its own key; leave "key" out');
-  }
-  if (cert !== 'self' && (cert === undefined) !== (key === undefined)) throw new Error('"cert" and "key" go together');
-  return { cert, key, ca, pin, servername };
-}
 
 async function readPem(file: string, option: string): Promise<string> {
   try {

@@ -2,25 +2,18 @@
  * One HTTP server for all links on one host:port (or one UNIX socket), told apart by their paths. It answers nothing
  * but upgrades: an unknown path is 404, a web page of another origin 403. Whoever does not finish the head of its
  * request in ten seconds is cut, however steadily it sends.
+ *
+ * Loaded when a link needs it: `node:http` alone takes as long to load as all the rest of us.
  */
 import { createServer as createHttpServer, type IncomingMessage, type Server as HttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TlsOptions } from 'node:tls';
-import type { WebSocket, WebSocketServer } from 'ws';
+import { WebSocketServer, type WebSocket } from 'ws';
 import type { Log } from '../plugins/contract/index.ts';
 import { peerAddress } from './listening.ts';
-import { BYTES_SUBPROTOCOL } from './websocket-stream.ts';
-
-/** Frames: a peer's message may not take more memory than this (a flood of tiny fragments took 288 MiB). */
-export const MESSAGE_LIMITS = {
-  maxPayload: 1024 * 1024,
-  maxFragments: 64,
-  maxBufferedChunks: 4096,
-  perMessageDeflate: false,
-  closeTimeout: 10_000,
-} as const;
+import { BYTES_SUBPROTOCOL, MESSAGE_LIMITS } from './websocket-stream.ts';
 
 const HTTP_LIMITS = {
   headersTimeout: 10_000,
@@ -56,12 +49,11 @@ export class WebSocketHost {
     server.on('clientError', (_error, socket) => socket.destroy());
   }
 
-  /** Not yet listening: the caller binds `server`. `ws` is loaded here, and not before. */
-  static async create(tls: TlsOptions | undefined): Promise<WebSocketHost> {
-    const { WebSocketServer: Upgrader } = await import('ws');
+  /** Not yet listening: the caller binds `server`. */
+  static create(tls: TlsOptions | undefined): WebSocketHost {
     const handleProtocols = (offered: Set<string>): string | false =>
       [BYTES_SUBPROTOCOL, 'binary'].find((name) => offered.has(name)) ?? false;
-    const upgrader = new Upgrader({ noServer: true, clientTracking: false, handleProtocols, ...MESSAGE_LIMITS });
+    const upgrader = new WebSocketServer({ noServer: true, clientTracking: false, handleProtocols, ...MESSAGE_LIMITS });
     const server = tls === undefined ? createHttpServer(HTTP_LIMITS) : createHttpsServer({ ...HTTP_LIMITS, ...tls });
     return new WebSocketHost(server, upgrader);
   }

@@ -13,6 +13,15 @@ import type { WebSocket } from 'ws';
 
 export const BYTES_SUBPROTOCOL = 'sluice.bytes.1';
 
+/** Frames: a peer's message may not take more memory than this (a flood of tiny fragments took 288 MiB). */
+export const MESSAGE_LIMITS = {
+  maxPayload: 1024 * 1024,
+  maxFragments: 64,
+  maxBufferedChunks: 4096,
+  perMessageDeflate: false,
+  closeTimeout: 10_000,
+} as const;
+
 /** Bytes. Peers may limit a message to 1 MiB, as we do. */
 const LARGEST_MESSAGE = 256 * 1024;
 const NORMAL = 1000;

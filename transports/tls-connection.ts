@@ -1,0 +1,122 @@
+/**
+ * TLS connections: server handshakes beside each other and under a deadline, dialing with verification and pins.
+ * Loaded when an address needs it: `node:tls` alone takes as long to load as all the rest of us.
+ */
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import type { Inbound, Log } from '../plugins/contract/index.ts';
+import type { HostPort } from './host-port.ts';
+import { connected, peerAddress, tune } from './listening.ts';
+import { selfSigned } from './self-signed.ts';
+import {
+  HANDSHAKE_DEADLINE,
+  checkPins,
+  clientOptions,
+  explainTlsError,
+  readKeyPair,
+  type KeyPair,
+} from './tls-credentials.ts';
+import type { TlsNames } from './tls-options.ts';
+import { RawSide, refuseTruncation } from './tls-truncation.ts';
+
+/** The certificate of a source: the one it names, or our own with the pin that clients need. */
+export async function sourceKeyPair(names: TlsNames, state: () => string): Promise<KeyPair & { pin?: string }> {
+  if (names.cert === 'self') return selfSigned(state());
+  if (names.cert === undefined || names.key === undefined) throw new Error('a source needs "cert" and "key"');
+  return readKeyPair(names.cert, names.key);
+}
+
+/** A cut: the TCP connection is reset, and no close_notify is sent. */
+export const cut = (socket: TLSSocket, raw: Socket) => (): void => {
+  raw.resetAndDestroy();
+  socket.destroy();
+};
+
+/** What a server's TLS socket runs on. Node has no public word for it, and only by it we know whose handshake it was. */
+function carrierOf(socket: TLSSocket): unknown {
+  const { _parent, _handle } = socket as { _parent?: unknown; _handle?: { _parentWrap?: { stream?: unknown } } | null };
+  return _parent ?? _handle?._parentWrap?.stream; // a socket is its parent itself, any other stream is wrapped
+}
+
+/** TLS's server side for one accepted socket; calls `accept` when the handshake is done. */
+export function serveHandshakes(
+  options: Parameters<typeof createTlsServer>[0],
+  truncationIsEnd: boolean,
+  { accept, log }: { accept: (inbound: Inbound) => void; log: Log },
+): (raw: Socket) => void {
+  const deadlines = new Map<unknown, { raw: Socket; timer: NodeJS.Timeout }>();
+  const settle = (socket: TLSSocket): Socket | undefined => {
+    const under = carrierOf(socket);
+    const pending = deadlines.get(under);
+    deadlines.delete(under);
+    clearTimeout(pending?.timer);
+    if (under instanceof RawSide) refuseTruncation(socket, under);
+    return pending?.raw;
+  };
+  const server = createTlsServer({ ...options, allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+    const raw = settle(socket);
+    if (raw === undefined) socket.destroy(new Error('a handshake that nobody began'));
+    else accept({ stream: socket, peer: { address: peerAddress(raw) }, abort: cut(socket, raw) });
+  });
+  server.on('tlsClientError', (error, socket) => {
+    const raw = settle(socket);
+    raw?.destroy();
+    log.debug('handshake failed', { peer: raw && peerAddress(raw), reason: error.message });
+  });
+  return (raw) => {
+    const under = truncationIsEnd ? raw : new RawSide(raw);
+    under.on('error', () => {});
+    const timer = setTimeout(() => raw.destroy(), HANDSHAKE_DEADLINE);
+    under.once('close', () => {
+      clearTimeout(timer);
+      deadlines.delete(under);
+    });
+    deadlines.set(under, { raw, timer });
+    server.emit('connection', under);
+  };
+}
+
+export interface TlsDialAddress extends TlsNames, HostPort {
+  readonly keepalive: number;
+  readonly truncationIsEnd: boolean;
+}
+
+/** Connects, verifies and pins: a socket on which no byte has passed yet. Also what `wss` runs on. */
+export async function dialTls(
+  address: TlsDialAddress,
+  signal: AbortSignal,
+): Promise<{ socket: TLSSocket; raw: Socket }> {
+  const { host, port } = address;
+  const options = await clientOptions(address, host);
+  const raw = connectTcp({ host, port, signal, allowHalfOpen: true });
+  await connected(raw);
+  tune(raw, address.keepalive);
+  const under = address.truncationIsEnd ? raw : new RawSide(raw);
+  const socket = connectTls({ ...options, socket: under });
+  if (under instanceof RawSide) refuseTruncation(socket, under);
+  await secured(socket, raw, address);
+  return { socket, raw };
+}
+
+/** Waits for the handshake, and checks the pins before any byte. Frees everything if either fails. */
+async function secured(socket: TLSSocket, raw: Socket, names: TlsNames): Promise<void> {
+  const done = Promise.withResolvers<void>();
+  socket.on('error', done.reject);
+  socket.once('close', () => done.reject(new Error('closed during the handshake')));
+  socket.once('secureConnect', () => {
+    try {
+      checkPins(names, socket);
+      done.resolve();
+    } catch (error) {
+      done.reject(error);
+    }
+  });
+  raw.on('error', done.reject);
+  try {
+    await done.promise;
+  } catch (error) {
+    socket.destroy();
+    raw.destroy();
+    throw explainTlsError(error);
+  }
+}
