@@ -11,6 +11,8 @@
  *    to its place. The umask, which is the whole process's, is never touched.
  * 5. To stop: the path is removed if its inode is still ours; the listener closes 50 ms later, so that a successor
  *    that renamed over it loses no connection of its backlog; the lock goes last.
+ *
+ * Loaded when a link listens: a dial needs none of it.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -22,27 +24,12 @@ import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bind } from './listening.ts';
 import type { Log } from '../plugins/contract/index.ts';
+import { assertPathFits, type SocketOwner } from './unix-options.ts';
 
-/** Bytes. 108 with the closing NUL on Linux; Node 22 binds a truncated, different name beyond it, without a word. */
-const LONGEST_PATH = 107;
 const GRACE = 50;
 /** Bytes that the private folder's name adds to the path while binding. */
 const PRIVATE_PREFIX = '.sl-';
 const PRIVATE_NAME = '.sl-XXXXXX/s';
-
-export interface SocketOwner {
-  readonly mode: number;
-  readonly uid?: number | undefined;
-  readonly gid?: number | undefined;
-}
-
-/** @throws Error if the path is too long, in bytes, to be a socket's. */
-export function assertPathFits(path: string): void {
-  const length = Buffer.byteLength(path);
-  if (length > LONGEST_PATH) {
-    throw new Error(`the path is ${length} bytes long and the system takes ${LONGEST_PATH}; use a shorter folder`);
-  }
-}
 
 /** Node's own `listen` cannot bind what it would have to truncate; a private folder adds a few bytes to the path. */
 function assertBindable(path: string): void {

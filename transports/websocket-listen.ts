@@ -6,7 +6,7 @@ import type { Folders, ListenContext, Listener } from '../plugins/contract/index
 import { boundHostPort, formatHostPort, reachOf, type HostPort } from './host-port.ts';
 import { bind } from './listening.ts';
 import { pinnedAddress, type TlsNames } from './tls-options.ts';
-import { socketOwner } from './unix.ts';
+import { socketOwner } from './unix-options.ts';
 import { listenAt } from './unix-socket-file.ts';
 import { placeOf, type WebSocketAddress } from './websocket-address.ts';
 import { WebSocketHost } from './websocket-host.ts';

@@ -5,7 +5,7 @@
 import { defineTransport, type OptionSpecs, type ParseInput } from '../plugins/contract/index.ts';
 import { formatHostPort } from './host-port.ts';
 import { TLS_OPTIONS, parseTlsNames } from './tls-options.ts';
-import { SOCKET_FILE_OPTIONS, parseMode, parseSocketPath } from './unix.ts';
+import { SOCKET_FILE_OPTIONS, parseMode, parseSocketPath } from './unix-options.ts';
 import { HTTP_OPTIONS, parseHttp, placeOf, splitTarget, type WebSocketAddress } from './websocket-address.ts';
 
 /** One transport for each scheme: they differ in grammar and options, and in what is below the WebSocket. */
