@@ -56,7 +56,7 @@ function locate(plugin: string, folder: string): string {
 
 /** The module that `sluice/plugin` stands for: beside the bundle, or in the sources. */
 function contractFile(): string {
-  const candidates = ['../plugin.js', '../plugins/contract/index.ts'].map((path) =>
+  const candidates = ['../plugin.mjs', '../plugins/contract/index.ts'].map((path) =>
     fileURLToPath(new URL(path, import.meta.url)),
   );
   return candidates.find((path) => existsSync(path)) ?? candidates[0] ?? '';

@@ -41,7 +41,7 @@ export function readLink(source: string, sink: string, flags: LinkFlags, registr
 /** Resolves with the process's exit status. */
 export async function runLink(source: string, sink: string, flags: LinkFlags): Promise<number> {
   let progress: Progress | undefined;
-  const environment = await createEnvironment(flags, () => progress?.clear());
+  const environment = await createEnvironment(flags, { beforeLine: () => progress?.clear() });
   const link = readLink(source, sink, flags, environment.registry);
   const usesStdio = link.source.scheme === 'stdio' || link.sink.scheme === 'stdio';
   const signalled = usesStdio ? watchAsProxy(environment) : watchAsGateway(environment.gateway, environment.log);
