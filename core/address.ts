@@ -103,7 +103,7 @@ function collect(parts: Parts, transport: Transport, whole: string): Record<stri
   for (const [key, value] of parts.pairs) {
     const spec = Object.hasOwn(transport.options, key) ? transport.options[key] : undefined;
     const earlier = Object.hasOwn(given, key) ? given[key] : undefined;
-    if (spec?.type === 'list' || spec?.type === 'map') given[key] = [...(earlier ?? []), value];
+    if (spec?.type === 'list' || spec?.type === 'map') given[key] = [...(Array.isArray(earlier) ? earlier : []), value];
     else if (earlier !== undefined) throw refuse(whole, `option "${key}" is given twice`);
     else given[key] = value;
   }

@@ -35,8 +35,7 @@ export const printable = (text: string): string =>
   text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
 
 function showValue(value: unknown): string {
-  const text =
-    value instanceof Error ? reasonOf(value) : typeof value === 'object' ? JSON.stringify(value) : String(value);
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
   const safe = printable(text ?? '');
   return /[\s"=]/.test(safe) || safe === '' ? JSON.stringify(safe) : safe;
 }
@@ -53,7 +52,7 @@ function textLine(record: LogRecord, colour: boolean): string {
     .map(([key, value]) => `${key}=${showValue(value)}`);
   const head = colour ? `${styleText('gray', time)} ${styleText(paint, label)}` : `${time} ${label}`;
   const tail = pairs.length > 0 ? `  ${pairs.join(' ')}` : '';
-  return `${head} ${link === undefined ? '' : `${String(link)}: `}${message}${colour ? styleText('gray', tail) : tail}\n`;
+  return `${head} ${typeof link === 'string' ? `${link}: ` : ''}${message}${colour ? styleText('gray', tail) : tail}\n`;
 }
 
 /** Writes lines while the output keeps up; what it cannot take is dropped, and the next line tells how much. */
@@ -70,11 +69,17 @@ function lineWriter(output: Writable): (line: string) => void {
   };
 }
 
+/** An error in a field is its text: nobody sees a stack trace for a mistake of theirs. */
+const plain = (fields: Fields = {}): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(fields).map(([key, value]) => [key, value instanceof Error ? reasonOf(value) : value]),
+  );
+
 const adapt = (logger: Logger): CoreLog => ({
-  debug: (message, fields) => logger.debug(message, { ...fields }),
-  info: (message, fields) => logger.info(message, { ...fields }),
-  warn: (message, fields) => logger.warn(message, { ...fields }),
-  error: (message, fields) => logger.error(message, { ...fields }),
+  debug: (message, fields) => logger.debug(message, plain(fields)),
+  info: (message, fields) => logger.info(message, plain(fields)),
+  warn: (message, fields) => logger.warn(message, plain(fields)),
+  error: (message, fields) => logger.error(message, plain(fields)),
   child: (fields) => adapt(logger.with({ ...fields })),
 });
 

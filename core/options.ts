@@ -70,29 +70,24 @@ function readDuration(key: string, value: unknown): number {
   return milliseconds;
 }
 
-function readValue(key: string, value: unknown, spec: OptionSpec, resolvePath: (path: string) => string): unknown {
-  switch (spec.type) {
-    case 'integer':
-      return readInteger(key, value, spec);
-    case 'boolean':
-      return readBoolean(key, value);
-    case 'duration':
-      return readDuration(key, value);
-    case 'list':
-      return readList(key, value);
-    case 'map':
-      return readMap(key, value);
-    case 'path':
-      return resolvePath(readString(key, value));
-    case 'choice': {
-      const text = readString(key, value);
-      if (spec.values?.includes(text)) return text;
-      throw new OptionError(key, `option "${key}": expected ${spec.values?.join(' or ')}, got ${quote(value)}`);
-    }
-    case 'string':
-      return readString(key, value);
-  }
+function readChoice(key: string, value: unknown, { values = [] }: OptionSpec): string {
+  const text = readString(key, value);
+  if (values.includes(text)) return text;
+  throw new OptionError(key, `option "${key}": expected ${values.join(' or ')}, got ${quote(value)}`);
 }
+
+type Read = (key: string, value: unknown, spec: OptionSpec, resolvePath: (path: string) => string) => unknown;
+
+const READERS: Readonly<Record<OptionSpec['type'], Read>> = {
+  string: readString,
+  choice: readChoice,
+  boolean: readBoolean,
+  integer: readInteger,
+  path: (key, value, _spec, resolvePath) => resolvePath(readString(key, value)),
+  duration: readDuration,
+  list: readList,
+  map: readMap,
+};
 
 const EMPTY = { list: [], map: {} } as const;
 
@@ -106,7 +101,7 @@ export function readOptions(
   for (const key of Object.keys(given)) {
     const spec = Object.hasOwn(specs, key) ? specs[key] : undefined;
     if (spec === undefined) {
-      const known = Object.keys(specs).sort();
+      const known = Object.keys(specs).toSorted();
       const list = known.length > 0 ? ` (known: ${known.join(', ')})` : ' (it has none)';
       throw new OptionError(key, `unknown option "${key}"${didYouMean(key, known) || list}`);
     }
@@ -117,7 +112,9 @@ export function readOptions(
   const values: Record<string, unknown> = {};
   for (const [key, spec] of Object.entries(specs)) {
     const empty = spec.type === 'list' || spec.type === 'map' ? EMPTY[spec.type] : undefined;
-    values[key] = Object.hasOwn(given, key) ? readValue(key, given[key], spec, resolvePath) : (spec.default ?? empty);
+    values[key] = Object.hasOwn(given, key)
+      ? READERS[spec.type](key, given[key], spec, resolvePath)
+      : (spec.default ?? empty);
   }
   return values;
 }

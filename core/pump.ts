@@ -44,12 +44,12 @@ interface ReadFields {
   readonly generator: symbol;
 }
 
+/** `onread` is an option of the constructor by Node's documentation, and not yet by its types. */
+const READ_INTO_BUFFER = { onread: { buffer: () => Buffer.alloc(1), callback: () => true } };
+
 function findReadFields(): ReadFields | undefined {
   const plain = new Socket();
-  const buffer = () => Buffer.alloc(1);
-  const callback = () => true;
-  const options = { onread: { buffer, callback } };
-  const template = new Socket(options);
+  const template = new Socket(READ_INTO_BUFFER);
   const named = (name: string): symbol | undefined =>
     Object.getOwnPropertySymbols(template).find((symbol) => symbol.description === name && symbol in plain);
   const fields = { buffer: named('kBuffer'), callback: named('kBufferCb'), generator: named('kBufferGen') };

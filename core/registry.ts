@@ -36,10 +36,10 @@ export class Registry {
   }
 
   schemes(): string[] {
-    return [...this.#byScheme.keys()].sort();
+    return [...this.#byScheme.keys()].toSorted();
   }
 
   transports(): Transport[] {
-    return [...new Set(this.#byScheme.values())].sort((a, b) => a.name.localeCompare(b.name));
+    return [...new Set(this.#byScheme.values())].toSorted((a, b) => a.name.localeCompare(b.name));
   }
 }

@@ -70,6 +70,8 @@ export class Relay {
   readonly #outbound: Outbound;
   readonly #idleAfterEnd: number;
   readonly #over = Promise.withResolvers<Cut | undefined>();
+  /** Resolves when `abort` is called; also after both ends, while a command still works. */
+  readonly #stopped = Promise.withResolvers<Cut>();
   #lastProgress = performance.now();
   #idleTimer: NodeJS.Timeout | undefined;
 
@@ -87,6 +89,7 @@ export class Relay {
   /** Cuts both sides; `run` resolves soon after. */
   abort(reason: SluiceError): void {
     this.#over.resolve({ by: 'us', reason });
+    this.#stopped.resolve({ by: 'us', reason });
   }
 
   async run(): Promise<Outcome> {
@@ -143,7 +146,8 @@ export class Relay {
   async #finish(): Promise<Outcome> {
     const { stream: source, exited } = this.#inbound;
     const { stream: sink, exit } = this.#outbound;
-    const status = await exit;
+    const status = exit && (await Promise.race([exit, this.#stopped.promise]));
+    if (status !== undefined && 'by' in status) return this.#cutBoth(status);
     if (status !== undefined) exited?.(status);
     if (isOpen(source)) {
       source.resume();

@@ -56,13 +56,17 @@ export function serve(link: Link, inbound: Inbound, { log, folders }: ServeConte
 
   const traffic = (): Traffic | undefined => relay && { toSink: relay.toSink.bytes, toSource: relay.toSource.bytes };
 
-  const outcome = run().catch((error: unknown): Outcome => {
+  const refuse = (error: unknown): Outcome => {
     const reason = wrap('SLUICE_DIAL', `dial ${link.sink.text}`, error);
     abortConnection(inbound, reason);
     return { how: 'cut', by: 'sink', reason };
-  });
+  };
+  const finish = (outcome: Outcome): Outcome => {
+    logClose(log, outcome, traffic(), performance.now() - since);
+    return outcome;
+  };
   return {
-    outcome: outcome.finally(async () => logClose(log, await outcome, traffic(), performance.now() - since)),
+    outcome: run().catch(refuse).then(finish),
     since,
     traffic,
     abort: (reason) => stop.abort(reason),

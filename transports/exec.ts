@@ -113,11 +113,9 @@ export const exec = defineTransport({
   },
 
   async inspect({ words: [name = ''], cwd, user }) {
-    const checks = [
-      locate(name),
-      cwd === undefined ? undefined : access(cwd),
-      user === undefined ? undefined : findUser(user),
-    ];
+    const checks: Promise<unknown>[] = [locate(name)];
+    if (cwd !== undefined) checks.push(access(cwd));
+    if (user !== undefined) checks.push(findUser(user));
     const results = await Promise.allSettled(checks);
     return results.flatMap((result) => (result.status === 'rejected' ? [(result.reason as Error).message] : []));
   },

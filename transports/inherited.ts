@@ -4,7 +4,7 @@
  * socket that is not connected can listen.
  */
 import { once } from 'node:events';
-import { createServer, Socket, type AddressInfo, type Server } from 'node:net';
+import { createServer, Socket, type Server } from 'node:net';
 import { defineTransport, type Inbound, type ListenContext, type Listener } from '../plugins/contract/index.ts';
 import { boundHostPort, formatHostPort, reachOf } from './host-port.ts';
 import { ACCEPT, BACKLOG, closedBy, peerAddress } from './listening.ts';
@@ -39,7 +39,7 @@ async function listenOn(fd: number, name: string, { accept, log, signal }: Liste
   const server = createServer(ACCEPT, (socket) => accept(toInbound(socket)));
   if (await tryListen(server, fd)) {
     server.on('error', (error) => log.warn('accept failed', { reason: error.message }));
-    const info = server.address() as AddressInfo | string | null;
+    const info = server.address();
     const isTcp = info !== null && typeof info === 'object'; // null is an inherited UNIX socket
     const where = isTcp ? ` (${formatHostPort(boundHostPort(info))})` : '';
     return {

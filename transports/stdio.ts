@@ -5,14 +5,12 @@
 import { fstatSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { Duplex, type Readable, type Writable } from 'node:stream';
-import { defineTransport, type Connection, type ExitStatus, type Transport } from '../plugins/contract/index.ts';
+import { defineTransport, type Connection, type Transport } from '../plugins/contract/index.ts';
 
-/** What the command line knows and a transport does not: signals and the process's own exit. */
+/** What the command line knows and a transport does not. */
 export interface StdioHost {
   /** True after an interrupt that the peer is to notice: the next end of input is then a cut, not an end. */
   interrupted(): boolean;
-  /** How the sink ended, if it tells. */
-  exited(status: ExitStatus): void;
 }
 
 const isPipe = (fd: number): boolean => {
@@ -43,7 +41,7 @@ class StdioStream extends Duplex {
     this.#output.on('error', (error) => this.destroy(error));
   }
 
-  /** Nobody wants more input: a terminal or a pipe that stays open must not keep the process. */
+  /** The command has ended, so nobody wants more input: a terminal or pipe that stays open must not keep the process. */
   stopReading(): void {
     this.#input.pause();
     if (this.#input instanceof Socket) this.#input.destroy();
@@ -95,10 +93,7 @@ export function createStdio(host: StdioHost): Transport {
 
     async listen(_address, { accept }) {
       const { stream, peer } = open();
-      const exited = (status: ExitStatus): void => {
-        host.exited(status);
-        stream.stopReading();
-      };
+      const exited = (): void => stream.stopReading();
       setImmediate(accept, { stream, peer, exited, diagnostics: process.stderr });
       return { address: 'stdio:', reach: 'local', closed: new Promise((resolve) => setImmediate(resolve)) };
     },

@@ -32,6 +32,10 @@ export interface Route {
 
 const STATUS: Readonly<Record<number, string>> = { 400: 'Bad Request', 403: 'Forbidden', 404: 'Not Found' };
 
+/** Ours if it is offered; `binary` is what noVNC and its like ask for; otherwise none. */
+const handleProtocols = (offered: Set<string>): string | false =>
+  [BYTES_SUBPROTOCOL, 'binary'].find((name) => offered.has(name)) ?? false;
+
 export class WebSocketHost {
   readonly server: HttpServer;
   readonly #routes = new Map<string, Route>();
@@ -51,8 +55,6 @@ export class WebSocketHost {
 
   /** Not yet listening: the caller binds `server`. */
   static create(tls: TlsOptions | undefined): WebSocketHost {
-    const handleProtocols = (offered: Set<string>): string | false =>
-      [BYTES_SUBPROTOCOL, 'binary'].find((name) => offered.has(name)) ?? false;
     const upgrader = new WebSocketServer({ noServer: true, clientTracking: false, handleProtocols, ...MESSAGE_LIMITS });
     const server = tls === undefined ? createHttpServer(HTTP_LIMITS) : createHttpsServer({ ...HTTP_LIMITS, ...tls });
     return new WebSocketHost(server, upgrader);

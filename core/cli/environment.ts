@@ -6,15 +6,12 @@ import { Gateway } from '../gateway.ts';
 import { createLog, type CoreLog, type LogLevel } from '../log.ts';
 import { Registry } from '../registry.ts';
 import { resolve } from 'node:path';
-import type { ExitStatus } from '../../plugins/contract/index.ts';
 import type { GlobalFlags } from './program.ts';
 
 export interface Environment {
   readonly log: CoreLog;
   readonly registry: Registry;
   readonly gateway: Gateway;
-  /** How the sink of `stdio:` ended, once it has. */
-  exitStatus(): ExitStatus | undefined;
   /** From now on an end of standard input is a cut. */
   interrupt(): void;
 }
@@ -64,9 +61,8 @@ export async function createEnvironment(
     output,
     ...(beforeLine && { beforeLine }),
   });
-  let exited: ExitStatus | undefined;
   let isInterrupted = false;
-  const transports = builtInTransports({ interrupted: () => isInterrupted, exited: (status) => (exited = status) });
+  const transports = builtInTransports({ interrupted: () => isInterrupted });
   const { registry, gateway } = await compose({ log, folders: createFolders(process.env), transports });
   for (const plugin of flags.plugin ?? []) {
     const { loadPlugin } = await import('../loader.ts');
@@ -76,7 +72,6 @@ export async function createEnvironment(
     log,
     registry,
     gateway,
-    exitStatus: () => exited,
     interrupt: () => (isInterrupted = true),
   };
 }

@@ -42,14 +42,15 @@ export function readLink(source: string, sink: string, flags: LinkFlags, registr
 export async function runLink(source: string, sink: string, flags: LinkFlags): Promise<number> {
   let progress: Progress | undefined;
   const environment = await createEnvironment(flags, { beforeLine: () => progress?.clear() });
-  const link = readLink(source, sink, flags, environment.registry);
+  const { gateway, log, registry } = environment;
+  const link = readLink(source, sink, flags, registry);
   const usesStdio = link.source.scheme === 'stdio' || link.sink.scheme === 'stdio';
-  const signalled = usesStdio ? watchAsProxy(environment) : watchAsGateway(environment.gateway, environment.log);
-  const opened = await environment.gateway.open(link);
-  if (!flags.quiet || process.stdout.isTTY !== true) progress = await showProgress(environment.gateway, process.stderr);
+  const signalled = usesStdio ? watchAsProxy(environment) : watchAsGateway(gateway, log);
+  const opened = await gateway.open(link);
+  if (!flags.quiet) progress = await showProgress(gateway, process.stderr);
   const outcome = await opened.done;
   progress?.stop();
-  return (await signalled.status()) ?? statusOf(outcome, environment, link.once);
+  return (await signalled.status()) ?? statusOf(outcome, link.once);
 }
 
 function watchAsProxy({ gateway, interrupt }: Environment): Signalled {
@@ -67,13 +68,12 @@ function watchAsProxy({ gateway, interrupt }: Environment): Signalled {
   return { status: async () => status };
 }
 
-/** The far command's own status; 255 for any failure of ours; 0 for a clean end. */
-function statusOf(outcome: Outcome | undefined, { exitStatus }: Environment, tellsOutcome: boolean): number {
-  const exited = exitStatus();
-  if (outcome?.how === 'cut' && tellsOutcome)
-    return 'status' in outcome && outcome.by === 'sink' && outcome.status && 'signal' in outcome.status
-      ? statusOfSignal(outcome.status.signal)
-      : 255;
-  if (exited === undefined) return 0;
-  return 'code' in exited ? exited.code : statusOfSignal(exited.signal);
+/** The far command's own status; 255 for a cut or a failure of ours; 0 for a clean end, and for what served many. */
+function statusOf(outcome: Outcome | undefined, isOne: boolean): number {
+  if (!isOne || outcome === undefined) return 0;
+  const { how, by, status } = outcome;
+  if (status !== undefined && 'signal' in status && by !== 'us' && by !== 'source')
+    return statusOfSignal(status.signal);
+  if (how === 'cut') return 255;
+  return status !== undefined && 'code' in status ? status.code : 0;
 }

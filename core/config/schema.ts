@@ -66,8 +66,7 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   );
 }
 
-const show = (value: unknown): string =>
-  value === undefined ? 'nothing' : (JSON.stringify(value) ?? String(value)).slice(0, 80);
+const show = (value: unknown): string => (JSON.stringify(value) ?? 'nothing').slice(0, 80);
 
 function explain(issue: z.core.$ZodIssue, root: unknown): Mistake[] {
   if (issue.code === 'unrecognized_keys') {

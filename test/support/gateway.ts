@@ -74,7 +74,7 @@ export function startGateway(scope: Scope): TestGateway {
   const log = new RecordedLog();
   log.setMaxListeners(0);
   const folder = scope.folder();
-  const transports = builtInTransports({ interrupted: () => false, exited: () => {} });
+  const transports = builtInTransports({ interrupted: () => false });
   const container = createContainer({ log: log.asLog(), folders: { runtime: folder, state: folder }, transports });
   const gateway = container.get(tokens.gateway);
   const registry = container.get(tokens.registry);

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, type TestContext } from 'node:test';
+import { after } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 type Cleanup = () => unknown;
@@ -14,8 +14,8 @@ type Cleanup = () => unknown;
 export class Scope {
   readonly #cleanups: Cleanup[] = [];
 
-  /** @param test the test whose end is the end of the scope */
-  constructor(test: Pick<TestContext, 'after'>) {
+  /** @param test the test, or the suite (`{ after }`), whose end is the end of the scope */
+  constructor(test: { after(cleanup: () => Promise<void>): void }) {
     test.after(() => this.#close());
   }
 
@@ -31,7 +31,7 @@ export class Scope {
   }
 
   async #close(): Promise<void> {
-    for (const cleanup of this.#cleanups.reverse()) await cleanup();
+    for (const cleanup of this.#cleanups.toReversed()) await cleanup();
   }
 }
 
