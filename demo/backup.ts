@@ -48,13 +48,9 @@ function watchSignals(): AbortSignal {
   return stop.signal;
 }
 
-async function demo(stopped: AbortSignal): Promise<void> {
-  const hasBorg = isInstalled('borg');
-  const backup = chosen(process.argv[2]);
-  const begin = performance.now();
-  if (!hasBorg) show.note('borg is not installed here, so tar does the same (apt-get install borgbackup brings it).\n');
+/** From the first line to the last but one. @returns bytes that went through the WebSocket */
+async function play(stage: Stage, backup: Backup, hasBorg: boolean): Promise<number> {
   const original = await readTree(backup);
-  await using stage = new Stage(stopped);
   show.title(
     `Sluice carries a ${hasBorg ? 'borg' : 'tar'} backup of ${join(backup.parent, backup.name)} ` +
       `(${files(original.hashes.size)}, ${size(original.bytes)}) through a WebSocket.`,
@@ -62,9 +58,17 @@ async function demo(stopped: AbortSignal): Promise<void> {
   const restored = await (hasBorg ? backupWithBorg : backupWithTar)(stage, backup, original);
   assertSame(original, await readTree({ parent: restored, name: backup.name }));
   show.result(`SHA-256 of all ${files(original.hashes.size)}: equal`);
-  show.summary(
-    `Done in ${seconds(performance.now() - begin)}: ${size(stage.carried)} went through the WebSocket, and nothing is left behind.`,
-  );
+  return stage.carried;
+}
+
+async function demo(stopped: AbortSignal): Promise<void> {
+  const begin = performance.now();
+  const hasBorg = isInstalled('borg');
+  if (!hasBorg) show.note('borg is not installed here, so tar does the same (apt-get install borgbackup brings it).\n');
+  const stage = new Stage(stopped);
+  const carried = await play(stage, chosen(process.argv[2]), hasBorg).finally(() => stage.strike());
+  const time = seconds(performance.now() - begin);
+  show.summary(`Done in ${time}: ${size(carried)} went through the WebSocket, and nothing is left behind.`);
 }
 
 if (!existsSync(join(PROJECT, 'dist/sluice.js'))) {

@@ -24,7 +24,7 @@ const environmentIn = (folder: string): Environment => ({
   BORG_BASE_DIR: join(folder, 'borg'),
 });
 
-export class Stage implements AsyncDisposable {
+export class Stage {
   readonly folder = mkdtempSync(join(tmpdir(), 'sluice-demo-'));
   readonly #env = { ...environmentIn(this.folder) };
   readonly #lines = new Set<Line>();
@@ -79,8 +79,8 @@ export class Stage implements AsyncDisposable {
     return started;
   }
 
-  /** Latest first: whoever dials goes before the gateway that it dials. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Ends and removes everything. Latest first: whoever dials goes before the gateway that it dials. */
+  async strike(): Promise<void> {
     for (const line of [...this.#lines].toReversed()) await line.stop();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }

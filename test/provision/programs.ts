@@ -1,0 +1,41 @@
+/** Programs of others that the tests run. All come from Debian (or Ubuntu), in whatever version it has. */
+
+export interface Need {
+  /** What is looked for on the PATH, or what `probe` is called in messages. */
+  readonly name: string;
+  /** Where being on the PATH is not enough: a command that succeeds if it is there. */
+  readonly probe?: readonly [string, ...string[]];
+  readonly packages: readonly string[];
+}
+
+const program = (name: string, ...packages: string[]): Need => ({ name, packages });
+
+export const NEEDS: readonly Need[] = [
+  program('borg', 'borgbackup'),
+  program('socat', 'socat'),
+  program('openssl', 'openssl'),
+  program('curl', 'curl'),
+  program('rsync', 'rsync'),
+  program('ssh', 'openssh-client'),
+  program('sshd', 'openssh-server'),
+  program('nginx', 'nginx'),
+  program('haproxy', 'haproxy'),
+  program('stunnel', 'stunnel4'),
+  program('systemd-socket-activate', 'systemd'),
+  program('systemd-analyze', 'systemd'),
+  program('flock', 'util-linux'),
+  program('setpriv', 'util-linux'),
+  program('getent', 'libc-bin'),
+  program('tar', 'tar'),
+  {
+    name: 'cc with the C library',
+    probe: ['cc', '-E', '-include', 'stdio.h', '-x', 'c', '/dev/null'],
+    packages: ['gcc', 'libc6-dev'],
+  },
+  {
+    // by its path: another python3 that comes first on the PATH does not have Debian's modules
+    name: 'python3 with websockets',
+    probe: ['/usr/bin/python3', '-c', 'import websockets'],
+    packages: ['python3', 'python3-websockets'],
+  },
+];
