@@ -66,7 +66,12 @@ async function demo(stopped: AbortSignal): Promise<void> {
   const hasBorg = isInstalled('borg');
   if (!hasBorg) show.note('borg is not installed here, so tar does the same (apt-get install borgbackup brings it).\n');
   const stage = new Stage(stopped);
-  const carried = await play(stage, chosen(process.argv[2]), hasBorg).finally(() => stage.strike());
+  let carried: number;
+  try {
+    carried = await play(stage, chosen(process.argv[2]), hasBorg);
+  } finally {
+    await stage.strike();
+  }
   const time = seconds(performance.now() - begin);
   show.summary(`Done in ${time}: ${size(carried)} went through the WebSocket, and nothing is left behind.`);
 }
