@@ -35,6 +35,7 @@ export function pumpStream(from: Duplex, to: Duplex, meter: Meter): void {
     meter.progress();
     from.resume();
   });
+  from.resume(); // an accepted socket was paused, and a listener for data alone does not start it
 }
 
 /** The fields that `new Socket({ onread })` fills in, found by trying it, so that no name is guessed. */
