@@ -48,24 +48,26 @@ export class ConfigDocument {
     return `${this.file}:${line}:${col}`;
   }
 
-  /** Where the value at a path stands, or the nearest thing around it. */
-  position({ path, atKey }: Mistake): string {
+  /** Where the value (or the key) at a path stands, or the nearest thing around it. */
+  #offset({ path, atKey }: Mistake): number {
     const parent = path.length > 1 ? this.#document.getIn(path.slice(0, -1), true) : this.#document.contents;
-    const last = path.at(-1);
     if (atKey && isMap(parent)) {
-      const pair = parent.items.find(({ key }) => isScalar(key) && key.value === last);
-      if (isScalar(pair?.key) && pair.key.range) return this.#at(pair.key.range[0]);
+      const pair = parent.items.find(({ key }) => isScalar(key) && key.value === path.at(-1));
+      if (isScalar(pair?.key) && pair.key.range) return pair.key.range[0];
     }
     for (let length = path.length; length >= 0; length -= 1) {
       const node = length === 0 ? this.#document.contents : this.#document.getIn(path.slice(0, length), true);
-      if (isNode(node) && node.range) return this.#at(node.range[0]);
+      if (isNode(node) && node.range) return node.range[0];
     }
-    return this.#at(0);
+    return 0;
   }
 
-  /** All mistakes as one error, a line each. */
-  refuse(mistakes: readonly Mistake[], cause?: unknown): SluiceError {
-    const lines = mistakes.map((mistake) => `${this.position(mistake)}: ${mistake.message}`);
-    return new SluiceError('SLUICE_CONFIG', lines.join('\n'), { cause });
+  /** All mistakes as one error, a line each, in the order of the file. */
+  refuse(mistakes: readonly Mistake[]): SluiceError {
+    const placed = mistakes.map((mistake) => ({ offset: this.#offset(mistake), message: mistake.message }));
+    const lines = placed
+      .toSorted((a, b) => a.offset - b.offset)
+      .map(({ offset, message }) => `${this.#at(offset)}: ${message}`);
+    return new SluiceError('SLUICE_CONFIG', lines.join('\n'));
   }
 }

@@ -68,6 +68,15 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
 
 const show = (value: unknown): string => (JSON.stringify(value) ?? 'nothing').slice(0, 80);
 
+const KINDS: Readonly<Record<string, string>> = { object: 'a map', record: 'a map', array: 'a list', string: 'text' };
+
+/** `"idle": `, or `"links" 2: ` for what stands in a list. */
+function nameOf(path: readonly PropertyKey[]): string {
+  const last = path.at(-1);
+  if (last === undefined) return '';
+  return typeof last === 'number' ? `"${String(path.at(-2))}" ${last + 1}: ` : `"${String(last)}": `;
+}
+
 function explain(issue: z.core.$ZodIssue, root: unknown): Mistake[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
@@ -76,10 +85,10 @@ function explain(issue: z.core.$ZodIssue, root: unknown): Mistake[] {
       return { path: [...issue.path, key], atKey: true, message: `unknown key "${key}"${hint}` };
     });
   }
-  const name = issue.path.length > 0 ? `"${String(issue.path.at(-1))}": ` : '';
+  const name = nameOf(issue.path);
   const expected =
-    issue.code === 'invalid_type'
-      ? `expected ${issue.expected === 'record' ? 'a map' : issue.expected}`
+    issue.code === 'invalid_type' && issue.message.startsWith('Invalid')
+      ? `expected ${KINDS[issue.expected] ?? issue.expected}`
       : issue.message;
   return [{ path: issue.path, message: `${name}${expected}, got ${show(valueAt(root, issue.path))}` }];
 }

@@ -1,0 +1,135 @@
+/** The rules of the house that a machine can hold: who may import whom, and one dependency in one file. */
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, it } from 'node:test';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+
+interface Import {
+  readonly file: string;
+  /** A path below the root, or the name of a module. */
+  readonly target: string;
+  readonly isTypeOnly: boolean;
+}
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(ROOT, file), 'utf8');
+  const found = text.matchAll(
+    /(?:^|\n)(import|export)( type)?[^'"\n;]*?(?:\n[^'";]*?)*?from '([^']+)'|import\('([^']+)'\)|(?:^|\n)import '([^']+)'/g,
+  );
+  return [...found].map(([, , type, from, dynamic, bare]) => {
+    const name = from ?? dynamic ?? bare ?? '';
+    const target = name.startsWith('.') ? relative(ROOT, resolve(ROOT, dirname(file), name)) : name;
+    return { file, target, isTypeOnly: type !== undefined };
+  });
+}
+
+const filesIn = (folder: string): string[] =>
+  readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => `${folder}/${name}`);
+
+const imports = ['plugins', 'transports', 'core'].flatMap(filesIn).flatMap(importsOf);
+const offenders = (isWrong: (one: Import) => boolean): string[] =>
+  imports.filter(isWrong).map(({ file, target }) => `${file} imports ${target}`);
+
+describe('imports point one way: plugins/contract, transports, core', () => {
+  it('were found at all', () => assert.ok(imports.length > 150, `${imports.length} imports`));
+
+  it('the contract imports nothing but types of Node', () => {
+    assert.deepEqual(
+      offenders(
+        ({ file, target, isTypeOnly }) =>
+          file.startsWith('plugins/contract/') &&
+          !target.startsWith('plugins/contract/') &&
+          !(target.startsWith('node:') && isTypeOnly),
+      ),
+      [],
+    );
+  });
+
+  it('transports import no core', () => {
+    assert.deepEqual(
+      offenders(({ file, target }) => file.startsWith('transports/') && target.startsWith('core/')),
+      [],
+    );
+  });
+
+  it('transports import nothing of a plugin but the contract', () => {
+    assert.deepEqual(
+      offenders(
+        ({ file, target }) =>
+          file.startsWith('transports/') && target.startsWith('plugins/') && target !== 'plugins/contract/index.ts',
+      ),
+      [],
+    );
+  });
+
+  it('only the composition root and the library’s face know the built-in transports', () => {
+    assert.deepEqual(
+      offenders(
+        ({ file, target }) =>
+          file.startsWith('core/') &&
+          target.startsWith('transports/') &&
+          !['core/cli/environment.ts', 'core/index.ts'].includes(file),
+      ),
+      [],
+    );
+  });
+
+  it('the core does not know its command line', () => {
+    assert.deepEqual(
+      offenders(
+        ({ file, target }) =>
+          file.startsWith('core/') && !file.startsWith('core/cli/') && target.startsWith('core/cli/'),
+      ),
+      [],
+    );
+  });
+});
+
+describe('one dependency, one file', () => {
+  const homes: Readonly<Record<string, readonly string[]>> = {
+    inversify: ['core/container.ts'],
+    commander: ['core/cli/program.ts'],
+    'jiti/static': ['core/loader.ts'],
+    zod: ['core/config/schema.ts'],
+    yaml: ['core/config/document.ts'],
+    leven: ['core/nearest.ts'],
+    shlex: ['transports/exec.ts'],
+    '@logtape/logtape': ['core/log.ts'],
+    'log-update': ['core/cli/progress.ts'],
+    'pretty-bytes': ['core/cli/progress.ts'],
+    '@peculiar/x509': ['transports/self-signed.ts'],
+    'reflect-metadata': ['transports/self-signed.ts'],
+    // Both sides of one protocol, and the stream that they share.
+    ws: ['transports/websocket-dial.ts', 'transports/websocket-host.ts', 'transports/websocket-stream.ts'],
+  };
+  it('each is imported where it belongs, and no other is imported', () => {
+    const outside = imports.filter(
+      ({ target }) => !target.startsWith('node:') && !/^(core|transports|plugins)\/|^package\.json$/.test(target),
+    );
+    const wrong = outside
+      .filter(({ file, target }) => !homes[target]?.includes(file))
+      .map(({ file, target }) => `${file} imports ${target}`);
+    assert.deepEqual(wrong, []);
+    const unused = Object.keys(homes).filter((name) => !outside.some(({ target }) => target === name));
+    assert.deepEqual(unused, []);
+  });
+});
+
+it('there is no circle among the files', () => {
+  const graph = Map.groupBy(
+    imports.filter(({ isTypeOnly }) => !isTypeOnly),
+    ({ file }) => file,
+  );
+  const done = new Set<string>();
+  const visit = (file: string, way: readonly string[]): void => {
+    assert.ok(!way.includes(file), `circle: ${[...way, file].join(' → ')}`);
+    if (done.has(file)) return;
+    for (const { target } of graph.get(file) ?? []) visit(target, [...way, file]);
+    done.add(file);
+  };
+  for (const file of graph.keys()) visit(file, []);
+});

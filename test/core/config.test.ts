@@ -1,0 +1,99 @@
+/** Golden files: a configuration, a rule, and the links or the mistakes that come of it. */
+import assert from 'node:assert/strict';
+import { chmodSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { loadConfiguration } from '../../core/config/links.ts';
+import { locateConfig } from '../../core/config/locate.ts';
+import type { Link } from '../../core/link.ts';
+import { Registry } from '../../core/registry.ts';
+import { builtInTransports } from '../../transports/index.ts';
+import { Scope } from '../support/scope.ts';
+
+const GOLDEN = join(import.meta.dirname, '../config');
+const registry = (): Registry => new Registry(builtInTransports({ interrupted: () => false }));
+
+const describeLink = ({ name, source, sink, idleAfterEnd, allow }: Link): string =>
+  `${name}: ${source.text} → ${sink.text}, idle ${idleAfterEnd}${allow.length > 0 ? `, allow ${allow.join(' ')}` : ''}`;
+
+async function resultOf(file: string): Promise<string> {
+  try {
+    return (await loadConfiguration(file, registry())).map(describeLink).join('\n');
+  } catch (error) {
+    assert.equal((error as { exit?: number }).exit, 78, String(error));
+    return (error as Error).message;
+  }
+}
+
+describe('a configuration file', () => {
+  for (const name of readdirSync(GOLDEN)) {
+    it(name, async (t) => {
+      const folder = new Scope(t).folder();
+      const [input = '', expected = ''] = readFileSync(join(GOLDEN, name), 'utf8').split('----------\n');
+      const file = join(folder, 'sluice.yaml');
+      writeFileSync(file, input, { mode: 0o600 });
+      const result = (await resultOf(file)).replaceAll(file, 'FILE').replaceAll(folder, 'FOLDER');
+      assert.equal(result.replace(/(implicit map key|must be unique)[^]*/, '$1'), expected.trimEnd());
+    });
+  }
+
+  it('that others can write is refused, with the remedy', async (t) => {
+    const file = join(new Scope(t).folder(), 'sluice.yaml');
+    writeFileSync(file, 'links: []');
+    chmodSync(file, 0o664);
+    await assert.rejects(loadConfiguration(file, registry()), /can be written by others; run: chmod go-w/);
+  });
+
+  it('that is not there is told by its name', async (t) => {
+    const file = join(new Scope(t).folder(), 'none.yaml');
+    await assert.rejects(loadConfiguration(file, registry()), { code: 'SLUICE_CONFIG_FILE', message: /none\.yaml/ });
+  });
+
+  it('is never taken from the working directory', (t) => {
+    const folder = new Scope(t).folder();
+    assert.throws(() => locateConfig(undefined, { XDG_CONFIG_HOME: folder }), { code: 'SLUICE_CONFIG_FILE' });
+    assert.equal(locateConfig(undefined, { XDG_CONFIG_HOME: folder, SLUICE_CONFIG: '/a/b.yaml' }), '/a/b.yaml');
+    assert.equal(locateConfig('/c.yaml', { SLUICE_CONFIG: '/a/b.yaml' }), '/c.yaml');
+  });
+});
+
+describe('a plugin that a configuration names', () => {
+  const PLUGIN = `import { defineTransport } from 'sluice/plugin';
+    const name: string = 'loop';
+    export default defineTransport({ name, schemes: ['loop'], grammar: 'loop:', summary: 's', options: {}, capabilities: [],
+      parse: () => 1, dial: async () => { throw new Error('x') } });`;
+  const CONFIG = 'plugins: [./loop.ts]\nlinks:\n  - { name: a, source: "unix:./x", sink: "loop:y" }\n';
+
+  const withPlugin = (t: Pick<TestContext, 'after'>, text: string): string => {
+    const folder = new Scope(t).folder();
+    writeFileSync(join(folder, 'loop.ts'), text, { mode: 0o600 });
+    writeFileSync(join(folder, 'sluice.yaml'), CONFIG, { mode: 0o600 });
+    return join(folder, 'sluice.yaml');
+  };
+
+  it('is TypeScript, and needs no build step', async (t) => {
+    const [link] = await loadConfiguration(withPlugin(t, PLUGIN), registry());
+    assert.equal(link?.sink.transport.name, 'loop');
+  });
+
+  const broken: [name: string, text: string, message: RegExp][] = [
+    [
+      'lacks a member',
+      PLUGIN.replace('capabilities: [],', ''),
+      /plugin \.\/loop\.ts: its "capabilities" must be of type array, and is undefined/,
+    ],
+    ['neither listens nor dials', PLUGIN.replace('dial:', 'dail:'), /neither "listen" nor "dial"/],
+    ['throws while it is loaded', `throw new Error('no luck');`, /plugin \.\/loop\.ts: no luck/],
+    ['exports nothing', 'export {};', /no default export|must be of type/],
+    [
+      'takes a scheme that has an owner',
+      PLUGIN.replace(`['loop']`, `['tcp']`),
+      /claims the scheme "tcp:", which "tcp" has already/,
+    ],
+  ];
+  for (const [name, text, message] of broken) {
+    it(`and that ${name} is told by its name`, async (t) => {
+      await assert.rejects(loadConfiguration(withPlugin(t, text), registry()), { code: 'SLUICE_PLUGIN', message });
+    });
+  }
+});
