@@ -47,7 +47,8 @@ async function main(): Promise<number> {
     await bench(readOptions(process.argv.slice(2)), stop.signal);
   } catch (error) {
     progress('');
-    process.stderr.write(`bench: ${(error as Error).message}\n`);
+    const { message } = (stop.signal.aborted ? stop.signal.reason : error) as Error;
+    process.stderr.write(`bench: ${message}\n`);
     if (error instanceof TypeError) process.stderr.write(USAGE);
     status ||= 1;
   }
