@@ -3,6 +3,7 @@
  * at once. For `connect` and other uses of stdio the rules are those of an ssh: see `ProxySignals`.
  */
 import { constants } from 'node:os';
+import { isatty } from 'node:tty';
 import type { Gateway } from '../gateway.ts';
 import type { CoreLog } from '../log.ts';
 
@@ -42,7 +43,8 @@ export interface ProxySignals {
  */
 export function onProxySignals({ abort, interrupt }: ProxySignals): void {
   process.on('SIGINT', () => {
-    if (process.stdin.isTTY) abort(statusOfSignal('SIGINT'), 'interrupted');
+    const onTerminal = isatty(0); // not process.stdin: its getter opens what `stdio:` reads already, and throws
+    if (onTerminal) abort(statusOfSignal('SIGINT'), 'interrupted');
     else interrupt();
   });
   for (const name of ['SIGTERM', 'SIGHUP'] as const) {
