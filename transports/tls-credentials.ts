@@ -88,6 +88,9 @@ export function checkPins(names: TlsNames, socket: TLSSocket): void {
   if (!names.pin.includes(got)) throw new Error(`the server's key is not a pinned one; its pin is ${got}`);
 }
 
+/** Newer Nodes advise a flag of their own here, which is not the remedy of a user of Sluice. */
+const NODE_HINT = /; if the root CA is installed locally.*$/;
+
 /** Adds the remedy to what OpenSSL and Node say about a server that was not verified. */
 export function explainTlsError(error: unknown): Error {
   const { code = '', message } = error as NodeJS.ErrnoException;
@@ -97,7 +100,8 @@ export function explainTlsError(error: unknown): Error {
       : /SELF_SIGNED|UNABLE_TO|CERT_|UNTRUSTED/.test(code)
         ? 'the server is not verified; give its authority as "ca", or "pin" its key'
         : undefined;
-  return remedy === undefined ? (error as Error) : new Error(`${message} (${remedy})`, { cause: error });
+  const said = message.replace(NODE_HINT, '');
+  return remedy === undefined ? (error as Error) : new Error(`${said} (${remedy})`, { cause: error });
 }
 
 /** Faults of the files that an address names, for `sluice check`. */
