@@ -1,0 +1,130 @@
+/** What goes wrong while it runs: each failure is told, concerns one connection, and leaves the gateway serving. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { describe, it } from 'node:test';
+import { certificates } from '../support/certificates.ts';
+import { sluice } from '../support/command.ts';
+import { freePort, startLink } from '../support/programs.ts';
+import { Scope, assertNothingLeaks } from '../support/scope.ts';
+
+assertNothingLeaks();
+
+const { ca, server, otherName, stranger } = certificates();
+const portOf = (address: string): number => Number(/:(\d+)(?:\/|$)/.exec(address)?.[1]);
+
+/** A client of a TCP port that survives whatever happens to it. */
+function rawClient(scope: Scope, port: number): Socket {
+  const socket = connect({ port, host: '127.0.0.1' }).on('error', () => {});
+  scope.defer(() => socket.destroy());
+  return socket;
+}
+
+describe('a server that is not the right one', () => {
+  const cases = [
+    [
+      'is not signed by an authority we know',
+      server,
+      '',
+      /certificate \(the server is not verified; give its authority as .+ca/,
+    ],
+    ['signed itself', stranger, `?ca=${ca}`, /certificate \(the server is not verified; give its authority as .+ca/],
+    ['has another name', otherName, `?ca=${ca}`, /the name does not match; give the right one as .+servername/],
+    ['has another key', server, `?pin=sha256/${'A'.repeat(43)}=`, /not a pinned one; its pin is sha256\//],
+  ] as const;
+  for (const scheme of ['tls', 'wss'] as const) {
+    for (const [what, { cert, key }, options, says] of cases) {
+      it(`${scheme}: one that ${what} is refused before a byte passes`, async (t) => {
+        const scope = new Scope(t);
+        const link = await startLink(scope, `${scheme}://127.0.0.1:0?cert=${cert}&key=${key}`, 'exec:cat');
+        const { code, stdout, stderr } = await sluice(scope, ['connect', `${link.address}${options}`], 'secret');
+        assert.match(stderr, says);
+        assert.deepEqual([code, stdout], [255, '']);
+      });
+    }
+  }
+});
+
+it('a sink that is down closes the inbound at once, is told, and is tried afresh by the next connection', async (t) => {
+  const scope = new Scope(t);
+  const port = await freePort();
+  const { address, untilStderr } = await startLink(scope, 'tcp://127.0.0.1:0', `tcp://127.0.0.1:${port}`);
+  const since = performance.now();
+  const refused = await sluice(scope, ['connect', address], 'x');
+  assert.equal(refused.code, 255);
+  assert.ok(performance.now() - since < 3_000);
+  await untilStderr(/closed .*how=cut by=sink .*code=SLUICE_DIAL reason=.*ECONNREFUSED/);
+  await startLink(scope, `tcp://127.0.0.1:${port}`, 'exec:cat');
+  assert.equal((await sluice(scope, ['connect', address], 'now it is up')).stdout, 'now it is up');
+});
+
+describe('a command that cannot be started', () => {
+  for (const [what, command, says] of [
+    ['is not there', '/no/such/thing', /\/no\/such\/thing is not there or not executable/],
+    ['is not in PATH', 'no-such-thing -x', /command not found: no-such-thing \(looked in .+\)/],
+    ['is a folder', '/tmp', /\/tmp is not there or not executable/],
+  ] as const) {
+    it(`one that ${what}: status 255 and the reason on standard error`, async (t) => {
+      const { code, stdout, stderr } = await sluice(new Scope(t), ['connect', `exec:${command}`], 'x');
+      assert.match(stderr, says);
+      assert.deepEqual([code, stdout], [255, '']);
+    });
+  }
+
+  it('one that is not executable: status 255, and behind a gateway its log says why', async (t) => {
+    const scope = new Scope(t);
+    const file = join(scope.folder(), 'script');
+    writeFileSync(file, '#!/bin/sh\n', { mode: 0o600 });
+    const direct = await sluice(scope, ['connect', `exec:${file}`]);
+    assert.match(direct.stderr, /script is not there or not executable/);
+    assert.equal(direct.code, 255);
+    const { address, untilStderr } = await startLink(scope, 'tcp://127.0.0.1:0', `exec:${file}`);
+    assert.equal((await sluice(scope, ['connect', address])).code, 255);
+    await untilStderr(/closed .*code=SLUICE_DIAL reason=.*not executable/);
+  });
+});
+
+/** Each kind of bad peer holds its connection while a good one is served; ours may close it, and must outlive it. */
+const BAD_PEERS: Readonly<Record<string, (socket: Socket) => void>> = {
+  'sends garbage': (socket) => void socket.write(Buffer.alloc(70_000, 'garbage \r\n\r\n\0\xff', 'latin1')),
+  resets: (socket) => void socket.once('connect', () => socket.resetAndDestroy()),
+  'resets in the middle of its greeting': (socket) => {
+    socket.write('GET /x HTTP/1.1\r\nHost: x\r\n', () => socket.resetAndDestroy());
+  },
+  'says nothing': () => {},
+};
+const pair = `cert=${server.cert}&key=${server.key}`;
+const SOURCES = { tcp: '', ws: '/x', tls: `?${pair}`, wss: `/x?${pair}` };
+
+for (const [scheme, rest] of Object.entries(SOURCES)) {
+  it(`${scheme}: a peer that sends garbage, resets or says nothing ends only its own connection`, async (t) => {
+    const scope = new Scope(t);
+    const { address } = await startLink(scope, `${scheme}://127.0.0.1:0${rest}`, 'exec:cat');
+    for (const [what, behave] of Object.entries(BAD_PEERS)) {
+      const bad = rawClient(scope, portOf(address));
+      await once(bad, 'connect').then(() => behave(bad));
+      const good = await sluice(scope, ['connect', `${address}${rest.includes('?') ? `?ca=${ca}` : ''}`], what);
+      assert.equal(good.stdout, what, good.stderr);
+    }
+  });
+}
+
+it(
+  'a client that never finishes the head of its request is cut, however steadily it sends',
+  { timeout: 20_000 },
+  async (t) => {
+    const scope = new Scope(t);
+    const { address } = await startLink(scope, 'ws://127.0.0.1:0/x', 'exec:cat');
+    const client = rawClient(scope, portOf(address));
+    client.write('GET /x HTTP/1.1\r\n');
+    const drip = setInterval(() => client.write('X: y\r\n'), 200);
+    scope.defer(() => clearInterval(drip));
+    const since = performance.now();
+    await buffer(client).catch(() => {});
+    const seconds = (performance.now() - since) / 1000;
+    assert.ok(seconds > 9 && seconds < 12, `${seconds} s`);
+  },
+);
