@@ -5,10 +5,10 @@
  */
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { pathResolver } from './address.ts';
 import { SluiceError, reasonOf } from './errors.ts';
 import { readOwnFile } from './own-file.ts';
+import * as contract from '../plugins/contract/index.ts';
 import type { Transport } from '../plugins/contract/index.ts';
 
 const REQUIRED = {
@@ -54,14 +54,6 @@ function locate(plugin: string, folder: string): string {
   return realpathSync(path);
 }
 
-/** The module that `sluice/plugin` stands for: beside the bundle, or in the sources. */
-function contractFile(): string {
-  const candidates = ['../plugin.mjs', '../plugins/contract/index.ts'].map((path) =>
-    fileURLToPath(new URL(path, import.meta.url)),
-  );
-  return candidates.find((path) => existsSync(path)) ?? candidates[0] ?? '';
-}
-
 /** Loads one plugin. @throws SluiceError SLUICE_PLUGIN */
 export async function loadPlugin(plugin: string, folder: string): Promise<Transport> {
   const path = locate(plugin, folder);
@@ -70,7 +62,7 @@ export async function loadPlugin(plugin: string, folder: string): Promise<Transp
     const { createJiti } = await import('jiti/static');
     const jiti = createJiti(join(folder, 'sluice.yaml'), {
       fsCache: false,
-      alias: { 'sluice/plugin': contractFile() },
+      virtualModules: { 'sluice/plugin': contract },
     });
     return assertTransport(plugin, await jiti.import(path, { default: true }));
   } catch (error) {
