@@ -45,7 +45,10 @@ async function upgrade(
   );
   let marked = false;
   ws.on('error', done.reject);
-  ws.once('open', done.resolve);
+  ws.once('open', () => {
+    ws.pause(); // its first messages may have come with the upgrade: they wait for the stream that reads them
+    done.resolve();
+  });
   ws.once('upgrade', ({ headers }) => {
     marked = headers['sec-websocket-protocol'] === BYTES_SUBPROTOCOL;
     headers['sec-websocket-protocol'] ??= BYTES_SUBPROTOCOL; // a server may choose none (RFC 6455 §4.1), which ws takes for an error
