@@ -21,6 +21,7 @@ const environmentIn = (folder: string): Environment => ({
   PATH: `${join(folder, 'bin')}:${process.env['PATH']}`,
   XDG_STATE_HOME: join(folder, 'state'),
   XDG_RUNTIME_DIR: join(folder, 'runtime'),
+  XDG_CACHE_HOME: join(folder, 'cache'),
   BORG_BASE_DIR: join(folder, 'borg'),
 });
 

@@ -1,9 +1,9 @@
 /** `npm run demo`, with few files so that it is quick: what a newcomer reads, and what is left when it is over. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, symlinkSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { it } from 'node:test';
+import { onlyPrograms } from './support/path.ts';
 import { run, start } from './support/programs.ts';
 import { Scope, assertNothingLeaks } from './support/scope.ts';
 
@@ -17,17 +17,6 @@ function demoIn(scope: Scope, environment: Record<string, string> = {}) {
   const { FORCE_COLOR: _, ...inherited } = process.env; // the test runner sets it on a terminal
   const env = { ...inherited, TMPDIR: temporary, INIT_CWD: PROJECT, ...environment };
   return { temporary, args: ['demo/backup.ts', 'core'], options: { cwd: PROJECT, env } };
-}
-
-/** A folder to put on the PATH that has these programs and no others. */
-function onlyPrograms(scope: Scope, ...names: string[]): string {
-  const folder = join(scope.folder(), 'bin');
-  mkdirSync(folder);
-  for (const name of names) {
-    const found = execFileSync('/bin/sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim();
-    symlinkSync(found, join(folder, name));
-  }
-  return folder;
 }
 
 /** Of every process there is. */
