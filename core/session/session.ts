@@ -1,0 +1,428 @@
+/**
+ * A session: many streams over one carrier after another. It knows carriers as Duplex streams and nothing of transports.
+ *
+ * What happens, in order:
+ * 1. The handshake (handshake.ts) has proved who is there; `attach` gives the carrier, and the offset that the peer has
+ *    processed. What it has not is sent again first.
+ * 2. Streams take turns in frames of at most 64 KiB, while the carrier takes bytes and the window allows more.
+ * 3. Every counted frame that was processed is acknowledged; an acknowledgement frees what is kept for replay.
+ * 4. A carrier that ends or breaks detaches the session: streams stall and notice nothing. Whoever owns the session
+ *    attaches another, or ends it; then every stream is reset.
+ */
+import type { Duplex } from 'node:stream';
+import {
+  FRAME,
+  FrameReader,
+  HEADER_BYTES,
+  IGNORABLE,
+  MAX_PAYLOAD,
+  ProtocolError,
+  encodeFrame,
+  encodeHeader,
+  frameName,
+  isCounted,
+  type Frame,
+  type FrameType,
+} from './frames.ts';
+import { ReplayBuffer } from './replay.ts';
+import { SessionStream, type StreamHost } from './stream.ts';
+import { SendWindow } from './window.ts';
+
+/** What a stream is opened with. */
+export interface OpenRequest {
+  readonly service: string;
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** What the side that accepted a stream will tell beside its data. */
+export interface Opened {
+  readonly exit: boolean;
+}
+
+export interface SessionOptions {
+  /** The dialing side numbers its streams odd, the other even. */
+  readonly side: 'dialer' | 'listener';
+  /** A stream that the far side opens: call `accept` or `refuse`, now or later. */
+  readonly onOpen: (request: OpenRequest, answer: OpenAnswer) => void;
+  /** The carrier is gone; the session lives on. */
+  readonly onDetached: (reason: Error) => void;
+  /** It is over; every stream has been freed. */
+  readonly onEnded: (reason: Error | undefined) => void;
+  /** ms of silence, or of unacknowledged data, after which the far side is asked; and after which it is dead. */
+  readonly heartbeat?: { readonly ask: number; readonly dead: number };
+}
+
+export interface OpenAnswer {
+  accept(opened: Opened): SessionStream;
+  refuse(reason: string): void;
+}
+
+const HEARTBEAT = { ask: 15_000, dead: 45_000 } as const;
+/** Bytes processed after which they are acknowledged at once, and ms after which fewer are. */
+const ACK_EVERY = 64 * 1024;
+const ACK_DELAY = 10;
+
+/** Flag of GOAWAY: the session is over now, not when its streams are. */
+const OVER = 1;
+
+const u64 = (value: number): Buffer => {
+  const bytes = Buffer.allocUnsafe(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return bytes;
+};
+
+function parseJson(payload: Buffer, what: string): unknown {
+  try {
+    return JSON.parse(payload.toString());
+  } catch (cause) {
+    throw new ProtocolError(`${what} that cannot be read`, { cause });
+  }
+}
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #streams = new Map<number, SessionStream>();
+  readonly #opening = new Map<number, PromiseWithResolvers<Opened>>();
+  readonly #replay = new ReplayBuffer();
+  readonly #window = new SendWindow();
+  readonly #host: StreamHost;
+  /** Streams with something to send, in the order of their turns. */
+  readonly #ready = new Set<SessionStream>();
+  #control: Buffer[] = [];
+  #carrier: Duplex | undefined;
+  #nextId: number;
+  #acknowledgedByPeer = 0;
+  #processed = 0;
+  #acknowledged = 0;
+  #ackTimer: NodeJS.Timeout | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #lastReceived = 0;
+  #lastProgress = 0;
+  #pinged = 0;
+  #isFlushing = false;
+  #draining = false;
+  #ended = false;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#nextId = options.side === 'dialer' ? 1 : 2;
+    const roundTrip = (): number | undefined => this.#window.roundTrip;
+    this.#host = {
+      ready: (stream) => this.#markReady(stream),
+      control: (type, stream, payload) => this.#sendControl(type, stream, payload),
+      finished: (stream) => this.#forget(stream),
+      get roundTrip() {
+        return roundTrip();
+      },
+    };
+  }
+
+  /** Bytes of counted frames that we have processed: what a resume tells the peer. */
+  get processed(): number {
+    return this.#processed;
+  }
+
+  /** Bytes kept for replay. */
+  get unacknowledged(): number {
+    return this.#replay.size;
+  }
+
+  get streams(): number {
+    return this.#streams.size;
+  }
+
+  get isAttached(): boolean {
+    return this.#carrier !== undefined;
+  }
+
+  /** ms, the least of late. */
+  get roundTrip(): number | undefined {
+    return this.#window.roundTrip;
+  }
+
+  /** Whether the peer can have processed just so much: a resume with any other offset is refused. */
+  canResumeFrom(offset: number): boolean {
+    return this.#replay.isBoundary(offset);
+  }
+
+  /**
+   * Goes on over this carrier, which the session owns from now on. An old one is let go without a word.
+   *
+   * @param peerProcessed bytes that the peer has processed, which `canResumeFrom` has approved
+   * @param early bytes of the carrier that were read with the handshake and belong to us
+   */
+  attach(carrier: Duplex, peerProcessed: number, early: Buffer = Buffer.alloc(0)): void {
+    const old = this.#carrier;
+    this.#carrier = undefined; // nothing new goes out before what the peer has missed
+    old?.destroy();
+    this.#acceptAck(peerProcessed);
+    this.#window.restart();
+    this.#carrier = carrier;
+    this.#lastReceived = this.#lastProgress = performance.now();
+    this.#pinged = 0;
+    const reader = new FrameReader();
+    reader.limit = MAX_PAYLOAD;
+    const read = (chunk: Buffer): void => this.#read(carrier, reader, chunk);
+    const lose = (why: string) => (error?: Error) => this.#lose(carrier, error ?? new Error(why));
+    carrier.on('error', lose('broken'));
+    carrier.once('end', lose('the carrier ended'));
+    carrier.once('close', lose('the carrier was closed'));
+    carrier.on('drain', () => this.#flush());
+    for (const piece of this.#replay.pending()) carrier.write(piece);
+    this.#beat();
+    this.#flush();
+    carrier.on('data', read);
+    if (early.length > 0) read(early);
+  }
+
+  /** Opens a stream. Data may be written at once; `opened` rejects if the far side refuses. */
+  open(request: OpenRequest): { stream: SessionStream; opened: Promise<Opened> } {
+    const id = this.#nextId;
+    this.#nextId += 2;
+    const stream = this.#add(id);
+    const answer = Promise.withResolvers<Opened>();
+    answer.promise.catch(() => {}); // whoever does not wait for it sees the stream break
+    this.#opening.set(id, answer);
+    this.#sendControl(FRAME.OPEN, id, Buffer.from(JSON.stringify(request)));
+    return { stream, opened: answer.promise };
+  }
+
+  /** No new streams from either side; ends cleanly when the last one is over. */
+  drain(): void {
+    if (this.#draining || this.#ended) return;
+    this.#draining = true;
+    this.#sendControl(FRAME.GOAWAY, 0, Buffer.alloc(0));
+    this.#endIfDrained();
+  }
+
+  /** Ends it now: every stream is reset on both sides, as far as the peer can be told. */
+  end(reason: Error): void {
+    this.#finish(reason, Buffer.from(reason.message).subarray(0, 1024));
+  }
+
+  // ---- sending
+
+  #add(id: number): SessionStream {
+    const stream = new SessionStream(id, this.#host);
+    stream.on('error', () => {}); // who uses it listens too; a reset nobody waits for must not end the process
+    this.#streams.set(id, stream);
+    return stream;
+  }
+
+  #forget(stream: SessionStream): void {
+    this.#ready.delete(stream);
+    this.#streams.delete(stream.id);
+    this.#opening.get(stream.id)?.reject(new Error('the stream was closed before it was answered'));
+    this.#opening.delete(stream.id);
+    this.#endIfDrained();
+  }
+
+  #markReady(stream: SessionStream): void {
+    this.#ready.add(stream);
+    this.#flush();
+  }
+
+  #sendControl(type: FrameType, stream: number, payload: Buffer): void {
+    this.#control.push(encodeFrame(type, stream, payload));
+    this.#flush();
+  }
+
+  /** Counted, kept for replay, and written if there is a carrier. */
+  #send(carrier: Duplex, pieces: Buffer[]): void {
+    this.#replay.append(pieces);
+    for (const piece of pieces) carrier.write(piece);
+    this.#window.sent(this.#replay.end, this.#acknowledgedByPeer, performance.now());
+  }
+
+  /** Sending lets streams make more to send, which calls this again: only the outer call sends, so the order holds. */
+  #flush(): void {
+    const carrier = this.#carrier;
+    if (carrier === undefined || this.#isFlushing || carrier.writableNeedDrain || !carrier.writable) return;
+    this.#isFlushing = true;
+    carrier.cork();
+    while (carrier === this.#carrier && this.#sendNext(carrier));
+    carrier.uncork();
+    this.#isFlushing = false;
+  }
+
+  #sendNext(carrier: Duplex): boolean {
+    const control = this.#control.shift();
+    if (control === undefined) {
+      return !carrier.writableNeedDrain && this.#replay.size < this.#window.size && this.#sendTurn(carrier);
+    }
+    this.#send(carrier, [control]);
+    return true;
+  }
+
+  /** One frame of the stream whose turn it is; false if none has anything to send. */
+  #sendTurn(carrier: Duplex): boolean {
+    for (const stream of this.#ready) {
+      this.#ready.delete(stream);
+      const frame = stream.nextFrame();
+      if (frame === undefined) continue;
+      this.#ready.add(stream); // at the end of the row
+      this.#send(carrier, [encodeHeader(frame.type, stream.id, frame.payload.length), frame.payload]);
+      return true;
+    }
+    return false;
+  }
+
+  // ---- receiving
+
+  #read(carrier: Duplex, reader: FrameReader, chunk: Buffer): void {
+    if (carrier !== this.#carrier) return;
+    this.#lastReceived = performance.now();
+    try {
+      reader.feed(chunk);
+      for (let frame = reader.next(); frame !== undefined; frame = reader.next()) this.#receive(frame);
+    } catch (error) {
+      this.end(error as Error);
+    }
+  }
+
+  #receive(frame: Frame): void {
+    if (this.#ended) return;
+    if (!isCounted(frame.type)) return this.#receiveUncounted(frame);
+    this.#dispatch(frame);
+    this.#processed += HEADER_BYTES + frame.payload.length;
+    this.#scheduleAck();
+  }
+
+  #receiveUncounted({ type, payload, flags }: Frame): void {
+    if (type === FRAME.ACK) this.#acceptAck(readOffset(payload));
+    else if (type === FRAME.PING) this.#carrier?.write(encodeFrame(FRAME.PONG, 0, payload));
+    else if (type === FRAME.PONG) this.#onPong();
+    else if ((flags & IGNORABLE) === 0) throw new ProtocolError(`${frameName(type)} has no place in a running session`);
+  }
+
+  #dispatch({ type, stream: id, payload, flags }: Frame): void {
+    if (type === FRAME.OPEN) return this.#onOpen(id, payload);
+    if (type === FRAME.OPENED) return this.#opening.get(id)?.resolve(parseJson(payload, 'an answer to OPEN') as Opened);
+    if (type === FRAME.REFUSED) return this.#onRefused(id, payload);
+    if (type === FRAME.GOAWAY) return this.#onGoaway(flags, payload);
+    if (type > FRAME.GOAWAY) {
+      if ((flags & IGNORABLE) !== 0) return;
+      throw new ProtocolError(`unknown frame ${frameName(type)}`);
+    }
+    this.#streams.get(id)?.receive(type, payload); // one that is unknown is one that we have reset
+  }
+
+  #onOpen(id: number, payload: Buffer): void {
+    const isTheirs = id > 0 && (id % 2 === 1) === (this.#options.side === 'listener');
+    if (!isTheirs || this.#streams.has(id))
+      throw new ProtocolError(`stream ${id} cannot be opened by the far side now`);
+    const request = parseJson(payload, 'an OPEN') as OpenRequest;
+    const stream = this.#add(id);
+    const refuse = (reason: string): void => {
+      this.#sendControl(FRAME.REFUSED, id, Buffer.from(reason).subarray(0, 1024));
+      stream.receive(FRAME.RESET, Buffer.from(reason)); // ours is over too, and the far side has been told
+    };
+    if (this.#draining) return refuse('this side is going away');
+    this.#options.onOpen(request, {
+      refuse,
+      accept: (opened) => {
+        this.#sendControl(FRAME.OPENED, id, Buffer.from(JSON.stringify(opened)));
+        return stream;
+      },
+    });
+  }
+
+  #onRefused(id: number, payload: Buffer): void {
+    this.#opening.get(id)?.reject(new Error(payload.toString()));
+    this.#streams.get(id)?.receive(FRAME.RESET, payload);
+  }
+
+  #onGoaway(flags: number, payload: Buffer): void {
+    const reason = payload.length === 0 ? undefined : new Error(`ended by the far side: ${payload.toString()}`);
+    if ((flags & OVER) !== 0) return this.#finish(reason, undefined);
+    this.#draining = true;
+    this.#endIfDrained();
+  }
+
+  // ---- acknowledgement and heartbeat
+
+  #scheduleAck(): void {
+    if (this.#processed - this.#acknowledged >= ACK_EVERY) this.#sendAck();
+    else this.#ackTimer ??= setTimeout(() => this.#sendAck(), ACK_DELAY);
+  }
+
+  #sendAck(): void {
+    clearTimeout(this.#ackTimer);
+    this.#ackTimer = undefined;
+    this.#acknowledged = this.#processed;
+    this.#carrier?.write(encodeFrame(FRAME.ACK, 0, u64(this.#processed)));
+  }
+
+  #acceptAck(offset: number): void {
+    if (!this.#replay.acknowledge(offset)) throw new ProtocolError(`offset ${offset} cannot be acknowledged`);
+    if (offset > this.#acknowledgedByPeer) this.#lastProgress = performance.now();
+    this.#acknowledgedByPeer = offset;
+    this.#window.acknowledged(offset, performance.now());
+    this.#flush();
+  }
+
+  /** Asks after silence, and also while data is unacknowledged: TCP's own keepalive does not look then. */
+  #beat(): void {
+    clearTimeout(this.#heartbeat);
+    const { ask, dead } = this.#options.heartbeat ?? HEARTBEAT;
+    const now = performance.now();
+    if (now - this.#lastReceived >= dead)
+      return void this.#carrier?.destroy(new Error(`no sign of life for ${dead / 1000} s`));
+    const isStuck = this.#replay.size > 0 && now - this.#lastProgress >= ask;
+    if (this.#pinged === 0 && (now - this.#lastReceived >= ask || isStuck)) this.#ping(now);
+    this.#heartbeat = setTimeout(() => this.#beat(), Math.min(ask, dead) / 3).unref();
+  }
+
+  #ping(now: number): void {
+    this.#pinged = now;
+    this.#carrier?.write(encodeFrame(FRAME.PING, 0, Buffer.alloc(0)));
+  }
+
+  #onPong(): void {
+    const now = performance.now();
+    if (this.#pinged > 0) this.#window.measured(now - this.#pinged, now);
+    this.#pinged = 0;
+  }
+
+  // ---- the end of a carrier, and of the session
+
+  #lose(carrier: Duplex, reason: Error): void {
+    if (carrier !== this.#carrier) return;
+    this.#carrier = undefined;
+    clearTimeout(this.#heartbeat);
+    clearTimeout(this.#ackTimer);
+    this.#ackTimer = undefined;
+    carrier.destroy();
+    this.#options.onDetached(reason);
+  }
+
+  #endIfDrained(): void {
+    if (this.#draining && this.#streams.size === 0 && !this.#ended) this.#finish(undefined, Buffer.alloc(0));
+  }
+
+  /** @param farewell what the peer is told, if it can be */
+  #finish(reason: Error | undefined, farewell: Buffer | undefined): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearTimeout(this.#heartbeat);
+    clearTimeout(this.#ackTimer);
+    const carrier = this.#carrier;
+    this.#carrier = undefined;
+    if (carrier !== undefined) {
+      for (const frame of this.#control) carrier.write(frame);
+      if (farewell !== undefined) carrier.write(encodeFrame(FRAME.GOAWAY, 0, farewell, OVER));
+      carrier.end();
+      carrier.resume();
+    }
+    const lost = Buffer.from(reason?.message ?? 'the session has ended');
+    for (const stream of this.#streams.values()) stream.receive(FRAME.RESET, lost);
+    this.#options.onEnded(reason);
+  }
+}
+
+function readOffset(payload: Buffer): number {
+  if (payload.length !== 8) throw new ProtocolError(`an offset of ${payload.length} bytes instead of 8`);
+  const offset = Number(payload.readBigUInt64BE());
+  if (!Number.isSafeInteger(offset)) throw new ProtocolError('an offset that cannot be');
+  return offset;
+}
