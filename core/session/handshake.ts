@@ -16,121 +16,15 @@
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import { FRAME, FrameReader, ProtocolError, encodeFrame, frameName, type Frame, type FrameType } from './frames.ts';
+import { DeniedError, FrameExchange, type Body } from './exchange.ts';
+import { FRAME, ProtocolError } from './frames.ts';
 
 export const VERSION = 1;
-/** ms for one answer, and for the whole exchange. */
-export const ANSWER_DEADLINE = 10_000;
-export const HANDSHAKE_DEADLINE = 15_000;
 
-/** Why the listener said no. `unknown-session` ends a resume for good; `token` is told without detail that helps a guesser. */
-export type DenialCode = 'version' | 'token' | 'unknown-session' | 'offset' | 'busy';
-
-export class DeniedError extends Error {
-  override readonly name = 'DeniedError';
-  readonly code: DenialCode;
-  constructor(code: DenialCode, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
-interface Hello {
-  readonly versions?: readonly number[];
-  readonly version?: number;
-  readonly nonce: string;
-}
-
-/** What identifies a session to both sides. The secret never travels but once, in PROVED. */
+/** What identifies a session to both sides. The secret travels once, in PROVED. */
 export interface SessionKey {
   readonly id: string;
   readonly secret: Buffer;
-}
-
-/** Reads one frame after another; what follows the last one belongs to the session. */
-class FrameExchange {
-  readonly #carrier: Duplex;
-  readonly #reader = new FrameReader();
-  #waiting: PromiseWithResolvers<Frame> | undefined;
-  #failure: Error | undefined;
-
-  constructor(carrier: Duplex) {
-    this.#carrier = carrier;
-    carrier.on('data', this.#read);
-    carrier.once('error', this.#fail);
-    carrier.once('close', this.#closed);
-    carrier.once('end', this.#closed);
-  }
-
-  send(type: FrameType, body: object): void {
-    this.#carrier.write(encodeFrame(type, 0, Buffer.from(JSON.stringify(body))));
-  }
-
-  /** The next frame, which must be of one of these types; a DENIED is thrown. */
-  async next<T>(...types: FrameType[]): Promise<{ type: number; body: T }> {
-    const frame = await this.#wait();
-    const body = parse(frame) as T;
-    if (frame.type === FRAME.DENIED) {
-      const { code, message } = body as { code: DenialCode; message: string };
-      throw new DeniedError(code, String(message).slice(0, 200));
-    }
-    if (!(types as number[]).includes(frame.type))
-      throw new ProtocolError(`got ${frameName(frame.type)} in the handshake`);
-    return { type: frame.type, body };
-  }
-
-  /** Lets go of the carrier, paused; the bytes that came after the last frame are the session's. */
-  release(): Buffer {
-    this.#carrier.off('data', this.#read);
-    this.#carrier.off('error', this.#fail);
-    this.#carrier.off('close', this.#closed);
-    this.#carrier.off('end', this.#closed);
-    this.#carrier.pause();
-    return this.#reader.rest();
-  }
-
-  #wait(): Promise<Frame> {
-    this.#waiting = Promise.withResolvers<Frame>();
-    if (this.#failure !== undefined) this.#waiting.reject(this.#failure);
-    else this.#look();
-    return this.#waiting.promise;
-  }
-
-  readonly #read = (chunk: Buffer): void => {
-    this.#reader.feed(chunk);
-    this.#look();
-  };
-
-  /** Takes a frame only when one is waited for: what follows the last one is not ours to read. */
-  #look(): void {
-    const waiting = this.#waiting;
-    if (waiting === undefined) return;
-    try {
-      const frame = this.#reader.next();
-      if (frame === undefined) return;
-      this.#waiting = undefined;
-      waiting.resolve(frame);
-    } catch (error) {
-      this.#fail(error as Error);
-    }
-  }
-
-  readonly #fail = (error: Error): void => {
-    this.#failure ??= error;
-    this.#waiting?.reject(error);
-  };
-
-  readonly #closed = (): void => this.#fail(new Error('the far side closed during the handshake'));
-}
-
-function parse({ type, payload }: Frame): unknown {
-  try {
-    const body: unknown = JSON.parse(payload.toString());
-    if (typeof body === 'object' && body !== null) return body;
-  } catch {
-    // told below: what it is not matters more than where it broke
-  }
-  throw new ProtocolError(`the body of ${frameName(type)} is no JSON object`);
 }
 
 const mac = (secret: Buffer, ...parts: (string | number)[]): Buffer =>
@@ -162,22 +56,24 @@ export async function greetAsDialer(carrier: Duplex, { token, resume }: DialerGr
   const exchange = new FrameExchange(carrier);
   const nonce = randomBytes(16).toString('base64');
   exchange.send(FRAME.HELLO, { versions: [VERSION], nonce });
-  const { body: theirs } = await exchange.next<Hello>(FRAME.HELLO);
-  if (theirs.version !== VERSION)
-    throw new ProtocolError(`the far side speaks version ${theirs.version}, and we ${VERSION}`);
+  const { body: hello } = await exchange.next(FRAME.HELLO);
+  const [version, theirNonce] = [hello.count('version'), hello.text('nonce')];
+  if (version !== VERSION) throw new ProtocolError(`the far side speaks version ${version}, and we ${VERSION}`);
   if (resume === undefined) {
     exchange.send(FRAME.PROVE, token === undefined ? {} : { token });
-    const { body } = await exchange.next<{ session: string; secret: string }>(FRAME.PROVED);
-    const key = { id: String(body.session), secret: Buffer.from(String(body.secret), 'base64') };
+    const { body } = await exchange.next(FRAME.PROVED);
+    const key = { id: body.text('session'), secret: Buffer.from(body.text('secret'), 'base64') };
     return { key, peerProcessed: 0, early: exchange.release() };
   }
   const { key, processed } = resume;
-  const proof = mac(key.secret, 'dialer', key.id, nonce, theirs.nonce, processed);
+  const proof = mac(key.secret, 'dialer', key.id, nonce, theirNonce, processed);
   exchange.send(FRAME.RESUME, { session: key.id, processed, mac: proof.toString('base64') });
-  const { body } = await exchange.next<{ processed: number; mac: string }>(FRAME.RESUMED);
-  const wanted = mac(key.secret, 'listener', key.id, nonce, theirs.nonce, processed, body.processed);
-  if (!isSame(body.mac, wanted)) throw new ProtocolError('the far side could not prove that it knows the session');
-  return { key, peerProcessed: body.processed, early: exchange.release() };
+  const { body } = await exchange.next(FRAME.RESUMED);
+  const peerProcessed = body.count('processed');
+  const wanted = mac(key.secret, 'listener', key.id, nonce, theirNonce, processed, peerProcessed);
+  if (!isSame(body.text('mac'), wanted))
+    throw new ProtocolError('the far side could not prove that it knows the session');
+  return { key, peerProcessed, early: exchange.release() };
 }
 
 /** What the listening side knows about sessions. */
@@ -197,32 +93,50 @@ export async function greetAsListener(
   directory: SessionDirectory,
 ): Promise<Greeted & { resumed: boolean }> {
   const exchange = new FrameExchange(carrier);
-  const deny = (code: DenialCode, message: string): never => {
-    exchange.send(FRAME.DENIED, { code, message });
-    throw new DeniedError(code, message);
-  };
-  const { body: theirs } = await exchange.next<Hello>(FRAME.HELLO);
-  if (!theirs.versions?.includes(VERSION))
-    deny('version', `versions ${JSON.stringify(theirs.versions)} were offered, and this side speaks ${VERSION}`);
-  const nonce = randomBytes(16).toString('base64');
-  exchange.send(FRAME.HELLO, { version: VERSION, nonce });
-  const { type, body } = await exchange.next<{ token?: string; session?: string; processed?: number; mac?: string }>(
-    FRAME.PROVE,
-    FRAME.RESUME,
-  );
-  if (type === FRAME.PROVE) {
-    if (!directory.authenticate(body.token)) deny('token', 'not allowed');
-    const key = { id: randomBytes(16).toString('hex'), secret: randomBytes(32) };
-    exchange.send(FRAME.PROVED, { session: key.id, secret: key.secret.toString('base64') });
-    return { key, peerProcessed: 0, early: exchange.release(), resumed: false };
+  try {
+    return await answer(exchange, directory);
+  } catch (error) {
+    if (error instanceof DeniedError) exchange.send(FRAME.DENIED, { code: error.code, message: error.message });
+    throw error;
   }
-  const { session: id = '', processed = -1, mac: proof = '' } = body;
-  const secret = directory.secretOf(id) ?? deny('unknown-session', 'unknown session');
-  if (!isSame(proof, mac(secret, 'dialer', id, theirs.nonce, nonce, processed)))
-    deny('unknown-session', 'unknown session');
-  if (!directory.canResumeFrom(id, processed)) deny('offset', `offset ${processed} cannot be resumed from`);
+}
+
+async function answer(exchange: FrameExchange, directory: SessionDirectory): Promise<Greeted & { resumed: boolean }> {
+  const { body: hello } = await exchange.next(FRAME.HELLO);
+  const offered = hello.counts('versions');
+  if (!offered.includes(VERSION)) {
+    throw new DeniedError(
+      'version',
+      `versions ${JSON.stringify(offered)} were offered, and this side speaks ${VERSION}`,
+    );
+  }
+  const nonces = [hello.text('nonce'), randomBytes(16).toString('base64')] as const;
+  exchange.send(FRAME.HELLO, { version: VERSION, nonce: nonces[1] });
+  const { type, body } = await exchange.next(FRAME.PROVE, FRAME.RESUME);
+  if (type === FRAME.RESUME) return answerResume(exchange, directory, body, nonces);
+  if (!directory.authenticate(body.optionalText('token'))) throw new DeniedError('token', 'not allowed');
+  const key = { id: randomBytes(16).toString('hex'), secret: randomBytes(32) };
+  exchange.send(FRAME.PROVED, { session: key.id, secret: key.secret.toString('base64') });
+  return { key, peerProcessed: 0, early: exchange.release(), resumed: false };
+}
+
+/** An id alone proves nothing: what is wrong with it, and what we know of it, is told only to who has the secret. */
+function answerResume(
+  exchange: FrameExchange,
+  directory: SessionDirectory,
+  body: Body,
+  nonces: readonly [string, string],
+): Greeted & { resumed: boolean } {
+  const [id, processed] = [body.text('session'), body.count('processed')];
+  const secret = directory.secretOf(id);
+  if (secret === undefined || !isSame(body.text('mac'), mac(secret, 'dialer', id, ...nonces, processed))) {
+    throw new DeniedError('unknown-session', 'unknown session');
+  }
+  if (!directory.canResumeFrom(id, processed)) {
+    throw new DeniedError('offset', `offset ${processed} cannot be resumed from`);
+  }
   const ours = directory.processedOf(id);
-  const answer = mac(secret, 'listener', id, theirs.nonce, nonce, processed, ours);
-  exchange.send(FRAME.RESUMED, { processed: ours, mac: answer.toString('base64') });
+  const proof = mac(secret, 'listener', id, ...nonces, processed, ours);
+  exchange.send(FRAME.RESUMED, { processed: ours, mac: proof.toString('base64') });
   return { key: { id, secret }, peerProcessed: processed, early: exchange.release(), resumed: true };
 }
