@@ -7,14 +7,17 @@ import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 
-/** The raw socket as a stream in between. Owns the socket. */
+/**
+ * The raw socket as a stream in between. Owns the socket. It lives until TLS lets go of it: if it closed by itself once
+ * both directions have ended, TLS would be destroyed with what it has not yet given to a slow reader.
+ */
 export class RawSide extends Duplex {
   readonly socket: Socket;
   /** The socket has ended, and TLS has been given all that came before. */
   hasEnded = false;
 
   constructor(socket: Socket) {
-    super({ allowHalfOpen: true });
+    super({ allowHalfOpen: true, autoDestroy: false });
     this.socket = socket;
     this.once('end', () => {
       this.hasEnded = true;
@@ -24,7 +27,9 @@ export class RawSide extends Duplex {
     });
     socket.once('end', () => this.push(null));
     socket.on('error', (error) => this.destroy(error));
-    socket.once('close', () => this.destroy());
+    socket.once('close', () => {
+      if (!socket.readableEnded) this.destroy();
+    });
   }
 
   override _read(): void {
