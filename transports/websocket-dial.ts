@@ -80,5 +80,7 @@ export async function dialWebSocket(
   signal: AbortSignal,
 ): Promise<{ stream: WebSocketStream; marked: boolean }> {
   const { ws, marked } = await upgrade(await dialCarrier(address, signal), address, signal);
-  return { stream: new WebSocketStream(ws, { marked, ping: address.ping }), marked };
+  const stream = new WebSocketStream(ws, { marked, ping: address.ping });
+  if (!marked) stream.once('end', () => stream.destroy()); // a plain server's close: it takes no more bytes either
+  return { stream, marked };
 }
