@@ -44,6 +44,8 @@ export interface SessionOptions {
   readonly side: 'dialer' | 'listener';
   /** A stream that the far side opens: call `accept` or `refuse`, now or later. */
   readonly onOpen: (request: OpenRequest, answer: OpenAnswer) => void;
+  /** The peer has acknowledged something new. */
+  readonly onProgress: () => void;
   /** The carrier is gone; the session lives on. */
   readonly onDetached: (reason: Error) => void;
   /** It is over; every stream has been freed. */
@@ -167,12 +169,14 @@ export class Session {
     carrier.on('error', lose('broken'));
     carrier.once('end', lose('the carrier ended'));
     carrier.once('close', lose('the carrier was closed'));
+    if (carrier.destroyed || carrier.readableEnded) setImmediate(lose('the carrier was lost after the handshake'));
     carrier.on('drain', () => this.#flush());
     for (const piece of this.#replay.pending()) carrier.write(piece);
     this.#beat();
     this.#flush();
-    carrier.on('data', read);
     if (early.length > 0) read(early);
+    carrier.on('data', read);
+    carrier.resume(); // the handshake has paused it
   }
 
   /** Opens a stream. Data may be written at once; `opened` rejects if the far side refuses. */
@@ -355,7 +359,10 @@ export class Session {
 
   #acceptAck(offset: number): void {
     if (!this.#replay.acknowledge(offset)) throw new ProtocolError(`offset ${offset} cannot be acknowledged`);
-    if (offset > this.#acknowledgedByPeer) this.#lastProgress = performance.now();
+    if (offset > this.#acknowledgedByPeer) {
+      this.#lastProgress = performance.now();
+      this.#options.onProgress();
+    }
     this.#acknowledgedByPeer = offset;
     this.#window.acknowledged(offset, performance.now());
     this.#flush();

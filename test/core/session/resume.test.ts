@@ -22,12 +22,14 @@ function sessionPair(onOpen: (stream: SessionStream) => void): Pair {
     side: 'dialer',
     onOpen: (_request, { refuse }) => refuse('no'),
     onDetached: nothing,
+    onProgress: nothing,
     onEnded: nothing,
   });
   const listener = new Session({
     side: 'listener',
     onOpen: (_request, { accept }) => onOpen(accept({ exit: true })),
     onDetached: nothing,
+    onProgress: nothing,
     onEnded: nothing,
   });
   const attach = (): void => {
