@@ -4,11 +4,7 @@ import { locateConfig } from '../config/locate.ts';
 import { jsonSchema } from '../config/schema.ts';
 import { explainLink, type Link } from '../link.ts';
 import { createEnvironment } from './environment.ts';
-import type { ConfigFlags } from './program.ts';
-
-export interface CheckFlags extends ConfigFlags {
-  readonly schema?: true;
-}
+import type { CheckFlags } from './flags.ts';
 
 /** What the link's files and programs lack: found by looking, not by opening. */
 async function faultsOf({ source, sink }: Link): Promise<string[]> {

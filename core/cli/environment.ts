@@ -6,7 +6,7 @@ import { Gateway } from '../gateway.ts';
 import { createLog, type CoreLog, type LogLevel } from '../log.ts';
 import { Registry } from '../registry.ts';
 import { resolve } from 'node:path';
-import type { GlobalFlags } from './program.ts';
+import type { GlobalFlags } from './flags.ts';
 
 export interface Environment {
   readonly log: CoreLog;

@@ -7,7 +7,7 @@ import type { Link } from '../link.ts';
 import type { Outcome } from '../relay.ts';
 import type { Registry } from '../registry.ts';
 import { createEnvironment, type Environment } from './environment.ts';
-import type { CommandFlags, LinkFlags } from './program.ts';
+import type { CommandFlags, LinkFlags } from './flags.ts';
 import { showProgress, type Progress } from './progress.ts';
 import { onProxySignals, statusOfSignal, watchAsGateway, type Signalled } from './signals.ts';
 

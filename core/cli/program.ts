@@ -2,38 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../options.ts';
 import { VERSION } from '../version.ts';
-import type { CheckFlags } from './check.ts';
-
-/** The flags that stand before or after any command. */
-export interface GlobalFlags {
-  readonly verbose?: true;
-  readonly quiet?: true;
-  readonly logFormat: 'text' | 'json';
-  readonly plugin?: readonly string[];
-}
-
-/** The options of a literal sink (`exec:`), which its address cannot hold. */
-export interface CommandFlags {
-  readonly user?: string;
-  readonly cwd?: string;
-  readonly env?: readonly string[];
-  readonly handoff?: string;
-  readonly onAbort?: string;
-}
-
-export interface LinkFlags extends GlobalFlags, CommandFlags {
-  readonly allow?: readonly string[];
-  readonly idle?: number;
-  readonly once?: true;
-}
-
-export interface TransportsFlags extends GlobalFlags {
-  readonly json?: true;
-}
-
-export interface ConfigFlags extends GlobalFlags {
-  readonly config?: string;
-}
+import type { CheckFlags, ConfigFlags, LinkFlags, TransportsFlags } from './flags.ts';
 
 const repeated = (value: string, earlier: readonly string[] = []): string[] => [...earlier, value];
 

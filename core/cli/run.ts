@@ -2,7 +2,7 @@
 import { loadConfiguration } from '../config/links.ts';
 import { locateConfig } from '../config/locate.ts';
 import { composeByContainer, createEnvironment } from './environment.ts';
-import type { ConfigFlags } from './program.ts';
+import type { ConfigFlags } from './flags.ts';
 import { watchAsGateway } from './signals.ts';
 
 /** Resolves with the process's exit status, when every link is done or the gateway was stopped. */

@@ -1,7 +1,7 @@
 /** `sluice transports`: the table of schemes, made from the transports' own descriptions. */
 import type { OptionSpec, Transport } from '../../plugins/contract/index.ts';
 import { createEnvironment } from './environment.ts';
-import type { TransportsFlags } from './program.ts';
+import type { TransportsFlags } from './flags.ts';
 
 const rolesOf = ({ listen, dial }: Transport): string =>
   [listen && 'source', dial && 'sink'].filter((role) => role !== undefined).join(', ');

@@ -1,0 +1,36 @@
+/** The flags of each command, as program.ts reads them. */
+
+/** The flags that stand before or after any command. */
+export interface GlobalFlags {
+  readonly verbose?: true;
+  readonly quiet?: true;
+  readonly logFormat: 'text' | 'json';
+  readonly plugin?: readonly string[];
+}
+
+/** The options of a literal sink (`exec:`), which its address cannot hold. */
+export interface CommandFlags {
+  readonly user?: string;
+  readonly cwd?: string;
+  readonly env?: readonly string[];
+  readonly handoff?: string;
+  readonly onAbort?: string;
+}
+
+export interface LinkFlags extends GlobalFlags, CommandFlags {
+  readonly allow?: readonly string[];
+  readonly idle?: number;
+  readonly once?: true;
+}
+
+export interface TransportsFlags extends GlobalFlags {
+  readonly json?: true;
+}
+
+export interface ConfigFlags extends GlobalFlags {
+  readonly config?: string;
+}
+
+export interface CheckFlags extends ConfigFlags {
+  readonly schema?: true;
+}
