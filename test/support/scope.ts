@@ -40,11 +40,10 @@ const descriptors = (): string[] => readdirSync('/proc/self/fd');
 /** Call at the top of a test file: after its last test no descriptor and no timer or child of its own may be left. */
 export function assertNothingLeaks(): void {
   const before = descriptors().length;
-  const idle = new Set(process.getActiveResourcesInfo());
+  const idle = new Set([...process.getActiveResourcesInfo(), 'Timeout', 'Immediate']);
+  const extra = (): string[] => process.getActiveResourcesInfo().filter((name) => !idle.has(name));
   after(async () => {
     const deadline = performance.now() + 8_000; // closing takes its time: what is left then is left for ever
-    const extra = (): string[] =>
-      process.getActiveResourcesInfo().filter((name) => !idle.has(name) && name !== 'Timeout' && name !== 'Immediate');
     while ((extra().length > 0 || descriptors().length > before + 2) && performance.now() < deadline) await sleep(20);
     assert.deepEqual(extra(), [], 'handles are left open');
     assert.ok(descriptors().length <= before + 2, `descriptors: ${before} before, ${descriptors().length} after`);
