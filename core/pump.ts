@@ -25,17 +25,43 @@ export function pump(from: Duplex, to: Duplex, meter: Meter): void {
 }
 
 export function pumpStream(from: Duplex, to: Duplex, meter: Meter): void {
+  const gather = gatherer(to);
   from.on('data', (chunk: Buffer) => {
     meter.bytes += chunk.length;
     meter.progress();
-    if (!to.writable || to.write(chunk)) return;
-    from.pause();
+    if (!to.writable) return;
+    const hasRoom = to.write(chunk) || to.writableLength < LIMITS.writeAhead;
+    gather();
+    if (!hasRoom) from.pause();
   });
   to.on('drain', () => {
     meter.progress();
     from.resume();
   });
   from.resume(); // an accepted socket was paused, and a listener for data alone does not start it
+}
+
+/**
+ * TLS brings its records of 16 KiB one by one: the first of a turn of the event loop is written at once, those that
+ * follow in the same turn are kept for one write at its end. Call it after each write.
+ */
+function gatherer(to: Writable): () => void {
+  let gathering = false;
+  const flush = (): void => {
+    gathering = false;
+    to.uncork();
+  };
+  return () => {
+    if (gathering) {
+      if (to.writableLength < LIMITS.readBuffer) return;
+      to.uncork();
+      to.cork();
+      return;
+    }
+    gathering = true;
+    to.cork();
+    setImmediate(flush);
+  };
 }
 
 /** The fields that `new Socket({ onread })` fills in, found by trying it, so that no name is guessed. */
@@ -69,10 +95,14 @@ let fields: ReadFields | undefined | null = null;
 
 /**
  * A buffer may be read into again only once the writing side has let go of it. A socket has when its write callback
- * runs; of other streams nobody can tell (a pass-through keeps the chunk), so they get fresh buffers.
+ * runs, and streams of transports may promise the same; of others nobody can tell (a pass-through keeps the chunk), so
+ * they get fresh buffers.
  */
 const canReuseBuffers = (from: Duplex, to: Writable): boolean =>
-  from instanceof Socket && !('encrypted' in from) && to instanceof Socket;
+  from instanceof Socket && !('encrypted' in from) && (to instanceof Socket || 'releasesChunks' in to);
+
+/** Counted in buffers, not in bytes: each keeps its whole size, and a peer may fill it with one byte. */
+const MOST_WAITING = LIMITS.writeAhead / LIMITS.readBuffer;
 
 function pumpSocket(from: Socket, to: Duplex, meter: Meter): boolean {
   if (fields === null) fields = findReadFields();
@@ -84,6 +114,7 @@ function pumpSocket(from: Socket, to: Duplex, meter: Meter): boolean {
   const free: Buffer[] = [];
   const next = (): Buffer => free.pop() ?? Buffer.allocUnsafeSlow(LIMITS.readBuffer);
   const first = next();
+  let waiting = 0;
   socket[fields.buffer] = first;
   socket[fields.generator] = next;
   socket[fields.callback] = (count: number, buffer: Buffer): boolean => {
@@ -93,12 +124,14 @@ function pumpSocket(from: Socket, to: Duplex, meter: Meter): boolean {
     const release = (): void => {
       free.push(buffer);
       meter.progress();
+      if (waiting === MOST_WAITING) from.resume();
+      waiting -= 1;
     };
+    waiting += 1;
     to.write(count === buffer.length ? buffer : buffer.subarray(0, count), release);
-    return to.writableLength < LIMITS.writeAhead;
+    return waiting < MOST_WAITING;
   };
   handle.useUserBuffer(first);
-  to.on('drain', () => from.resume());
   from.resume();
   return true;
 }

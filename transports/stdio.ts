@@ -5,7 +5,7 @@
 import { fstatSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { Duplex, type Readable, type Writable } from 'node:stream';
-import { defineTransport, type Connection, type Transport } from '../plugins/contract/index.ts';
+import { defineTransport, type Connection, type ReleasingStream, type Transport } from '../plugins/contract/index.ts';
 
 /** What the command line knows and a transport does not. */
 export interface StdioHost {
@@ -24,7 +24,8 @@ const openInput = (): Readable =>
 const openOutput = (): Writable =>
   isPipe(1) ? new Socket({ fd: 1, readable: false, allowHalfOpen: true }) : process.stdout;
 
-class StdioStream extends Duplex {
+class StdioStream extends Duplex implements ReleasingStream {
+  readonly releasesChunks = true;
   readonly #input = openInput();
   readonly #output = openOutput();
 

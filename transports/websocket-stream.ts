@@ -10,6 +10,7 @@
  */
 import { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import type { ReleasingStream } from '../plugins/contract/index.ts';
 
 export const BYTES_SUBPROTOCOL = 'sluice.bytes.1';
 
@@ -22,8 +23,11 @@ export const MESSAGE_LIMITS = {
   closeTimeout: 10_000,
 } as const;
 
-/** Bytes. Peers may limit a message to 1 MiB, as we do. */
-const LARGEST_MESSAGE = 256 * 1024;
+/**
+ * Bytes: with its header of at most 8 a message fills four records of TLS. The receiver joins what comes in several
+ * records by copying, which a larger message makes slower; a smaller one costs more by itself.
+ */
+const LARGEST_MESSAGE = 64 * 1024 - 8;
 const NORMAL = 1000;
 const NO_STATUS = 1005;
 const INTERNAL_ERROR = 1011;
@@ -40,7 +44,9 @@ export interface WebSocketStreamOptions {
   readonly ping: number;
 }
 
-export class WebSocketStream extends Duplex {
+export class WebSocketStream extends Duplex implements ReleasingStream {
+  /** `send` calls back when the socket has taken the message. */
+  readonly releasesChunks = true;
   readonly #ws: WebSocket;
   readonly #marked: boolean;
   #theirEnd = false;
@@ -116,6 +122,16 @@ export class WebSocketStream extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#send(chunk, done);
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
+    const last = chunks.length - 1;
+    for (const [index, { chunk }] of chunks.entries()) this.#send(chunk, index === last ? done : undefined);
+  }
+
+  /** Messages leave in order, so the last one's callback stands for all. */
+  #send(chunk: Buffer, done?: (error?: Error | null) => void): void {
     let at = 0;
     for (; at + LARGEST_MESSAGE < chunk.length; at += LARGEST_MESSAGE) {
       this.#ws.send(chunk.subarray(at, at + LARGEST_MESSAGE), { binary: true });

@@ -27,6 +27,14 @@ export interface Connection {
   readonly abort?: (reason: Error) => void;
 }
 
+/**
+ * A stream that has let go of a chunk when the callback of its write runs, as Node's sockets have: who writes to it may
+ * then use the buffer again, which makes the way to it much faster. Most streams (a pass-through) cannot promise that.
+ */
+export interface ReleasingStream {
+  readonly releasesChunks: true;
+}
+
 /** Accepted by a source. It can be shown what the sink says beside its data, and told how the sink ended. */
 export interface Inbound extends Connection {
   readonly diagnostics?: Writable;

@@ -1,5 +1,14 @@
 /** `sluice/plugin`: all that a transport, built in or from a third party, may import of Sluice. */
-export type { Adopted, Connection, Diagnosed, ExitStatus, Inbound, Outbound, Peer } from './connection.ts';
+export type {
+  Adopted,
+  Connection,
+  Diagnosed,
+  ExitStatus,
+  Inbound,
+  Outbound,
+  Peer,
+  ReleasingStream,
+} from './connection.ts';
 export type { OptionSpec, OptionSpecs, Options } from './options.ts';
 export {
   defineTransport,
