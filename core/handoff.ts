@@ -3,11 +3,13 @@
  * command's standard input and output, and no byte passes through us. inetd did it so; it is as fast as no gateway.
  *
  * We keep our own copy of the socket until the command has ended, and end it then: a grandchild that still holds the
- * socket would otherwise keep the client waiting. That copy is never read (it has become blocking).
+ * socket would otherwise keep the client waiting. Until then that copy is never read (it has become blocking).
  */
+import type { Duplex } from 'node:stream';
 import type { Address } from './address.ts';
 import { SluiceError, wrap } from './errors.ts';
-import { abortConnection, type Outcome } from './relay.ts';
+import { LIMITS } from './limits.ts';
+import { abortConnection, closed, type Outcome } from './relay.ts';
 import type { Adopted, DialContext, ExitStatus, Inbound } from '../plugins/contract/index.ts';
 
 /** Starts the command on the inbound's own socket; `undefined` where this pair cannot, or does not want to. */
@@ -32,10 +34,24 @@ export async function superviseHandOff(inbound: Inbound, adopted: Adopted, stopp
   const status = await adopted.exit;
   stopped.removeEventListener('abort', onStop);
   const cut = reason ?? killed(status);
-  if (cut === undefined) inbound.stream.end(() => inbound.stream.destroy());
+  if (cut === undefined) await endCopy(inbound.stream);
   else abortConnection(inbound, cut);
   if (cut === undefined) return { how: 'ended', status };
   return { how: 'cut', by: reason === undefined ? 'sink' : 'us', reason: cut, status };
+}
+
+/**
+ * What the client still sends is thrown away for a moment: closing a socket with unread bytes resets it, and destroys
+ * what of the reply is still on its way. That means reading, which must not block.
+ */
+async function endCopy(stream: Duplex): Promise<void> {
+  const { _handle: handle } = stream as { _handle?: { setBlocking?(blocking: boolean): number } | null };
+  stream.end();
+  if (handle?.setBlocking?.(false) === 0) {
+    stream.resume();
+    await closed(stream, LIMITS.discardAfterEnd);
+  }
+  stream.destroy();
 }
 
 const killed = (status: ExitStatus): SluiceError | undefined =>

@@ -54,7 +54,7 @@ export function abortConnection({ stream, abort }: Connection, reason: Error): v
 const isOpen = (stream: Duplex): boolean => !stream.closed;
 
 /** Resolves at the stream's `close`, or after `limit` ms: whichever comes first. */
-async function closed(stream: Duplex, limit: number): Promise<void> {
+export async function closed(stream: Duplex, limit: number): Promise<void> {
   if (!isOpen(stream)) return;
   const timer = new AbortController();
   const close = new Promise<void>((resolve) => stream.once('close', resolve));

@@ -54,6 +54,16 @@ for (const [way, handoff] of Object.entries(WAYS)) {
       assert.deepEqual([fields['how'], fields['exit']], ['ended', 3]);
     });
 
+    it('that exits with input unread loses nothing of a long answer to a client that reads late', async (t) => {
+      const length = 3_000_000;
+      const { client, log } = await ask(new Scope(t), `head -c ${length} /dev/zero`, { handoff });
+      client.end(Buffer.alloc(300_000));
+      await log.until(({ message }) => message === 'opened');
+      await sleep(300); // nothing tells when the kernel's buffers are full
+      assert.equal((await buffer(client)).length, length);
+      assert.equal((await log.untilMessage('closed')).fields['how'], 'ended');
+    });
+
     it('that a signal kills resets its client', async (t) => {
       const { client, log } = await ask(new Scope(t), `sh -c 'echo half; kill -9 $$'`, { handoff });
       await assert.rejects(buffer(client), { code: 'ECONNRESET' });
