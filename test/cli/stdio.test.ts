@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import { COMMAND, startSluice } from '../support/command.ts';
-import { run, type Ran } from '../support/programs.ts';
+import { run, start, type Ran } from '../support/programs.ts';
 import { Scope, assertNothingLeaks } from '../support/scope.ts';
 import { seededBytes } from '../support/tree.ts';
 
@@ -60,12 +60,9 @@ it('a command that exits ends connect at once, though its input stays open', asy
 
 it('on a terminal, too, a command that exits ends connect with its status', async (t) => {
   const line = `'${process.execPath}' '${COMMAND}' connect 'exec:sh -c "echo hi; exit 4"'`;
-  const { code, stdout } = await run(new Scope(t), 'sh', [
-    '-c',
-    `sleep 5 | script -qefc "$1" /dev/null; exit $?`,
-    'sh',
-    line,
-  ]);
+  const { child, ended } = start(new Scope(t), 'script', ['-qefc', line, '/dev/null']);
+  const { code, stdout } = await ended;
+  child.stdin.end();
   assert.equal(code, 4);
   assert.match(stdout.toString(), /^hi\r?\n/m);
 });
