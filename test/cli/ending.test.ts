@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
-import { buffer } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import { COMMAND, sluice, startSluice, type Running } from '../support/command.ts';
 import { start, startLink } from '../support/programs.ts';
