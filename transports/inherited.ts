@@ -4,7 +4,8 @@
  * socket that is not connected can listen.
  */
 import { once } from 'node:events';
-import { createServer, Socket, type Server } from 'node:net';
+import { writeSync } from 'node:fs';
+import { createServer, Socket } from 'node:net';
 import { defineTransport, type Inbound, type ListenContext, type Listener } from '../plugins/contract/index.ts';
 import { boundHostPort, formatHostPort, reachOf } from './host-port.ts';
 import { ACCEPT, BACKLOG, closedBy, peerAddress } from './listening.ts';
@@ -23,47 +24,52 @@ const toInbound = (socket: Socket): Inbound => {
   };
 };
 
-async function tryListen(server: Server, fd: number): Promise<boolean> {
-  server.listen({ fd, backlog: BACKLOG });
+/** Only a connection takes a write, even of no bytes. `server.listen` would tell too, but closes what cannot listen. */
+function isConnection(fd: number): boolean {
   try {
-    await once(server, 'listening');
+    writeSync(fd, Buffer.alloc(0));
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EBADF') throw new Error(`descriptor ${fd} is not open`, { cause: error });
-    return false;
+    return code === 'ECONNRESET'; // it was one: a listening socket says ENOTCONN (UNIX) or EPIPE (TCP)
   }
 }
 
-async function listenOn(fd: number, name: string, { accept, log, signal }: ListenContext): Promise<Listener> {
+async function acceptFrom(fd: number, name: string, { accept, log, signal }: ListenContext): Promise<Listener> {
   const server = createServer(ACCEPT, (socket) => accept(toInbound(socket)));
-  if (await tryListen(server, fd)) {
-    server.on('error', (error) => log.warn('accept failed', { reason: error.message }));
-    const info = server.address();
-    const isTcp = info !== null && typeof info === 'object'; // null is an inherited UNIX socket
-    const where = isTcp ? ` (${formatHostPort(boundHostPort(info))})` : '';
-    return {
-      address: `${name}${where}`,
-      reach: isTcp ? reachOf(info.address) : 'local',
-      closed: closedBy(server, signal),
-    };
-  }
-  const socket = openConnection(fd);
-  const { localAddress } = socket;
-  setImmediate(() => accept(toInbound(socket)));
-  const closed = new Promise<void>((resolve) => setImmediate(resolve));
+  server.listen({ fd, backlog: BACKLOG });
+  await once(server, 'listening');
+  server.on('error', (error) => log.warn('accept failed', { reason: error.message }));
+  const info = server.address();
+  const isTcp = info !== null && typeof info === 'object'; // null is an inherited UNIX socket
+  const where = isTcp ? ` (${formatHostPort(boundHostPort(info))})` : '';
   return {
-    address: `${name} (a connection)`,
-    reach: localAddress === undefined ? 'local' : reachOf(localAddress),
-    closed,
+    address: `${name}${where}`,
+    reach: isTcp ? reachOf(info.address) : 'local',
+    closed: closedBy(server, signal),
   };
 }
 
-function openConnection(fd: number): Socket {
-  const socket = new Socket({ fd, allowHalfOpen: true });
-  socket.on('error', () => {});
-  return socket;
+function acceptOnce(fd: number, name: string, { accept }: ListenContext): Listener {
+  const socket = openConnection(fd);
+  const { localAddress } = socket;
+  setImmediate(() => accept(toInbound(socket)));
+  return {
+    address: `${name} (a connection)`,
+    reach: localAddress === undefined ? 'local' : reachOf(localAddress),
+    closed: new Promise((resolve) => setImmediate(resolve)),
+  };
 }
+
+/** Not read yet: early bytes are for whoever gets the socket in the end, which may be a command. */
+function openConnection(fd: number): Socket {
+  const options = { fd, allowHalfOpen: true, pauseOnCreate: true }; // the last is what `pauseOnConnect` is made of
+  return new Socket(options).on('error', () => {});
+}
+
+const listenOn = async (fd: number, name: string, context: ListenContext): Promise<Listener> =>
+  isConnection(fd) ? acceptOnce(fd, name, context) : acceptFrom(fd, name, context);
 
 /** The descriptor that systemd passes under a name, or the only one. */
 function findDescriptor(name: string, environment: NodeJS.ProcessEnv): number {
