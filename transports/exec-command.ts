@@ -174,9 +174,11 @@ export class CommandStream extends Duplex {
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this.#command.abort(this.#onAbort);
-    if (this.#onAbort !== 'eof') this.#stdin.destroy();
     this.#stdout.destroy();
-    void this.#command.exit.then(() => done(error));
+    void this.#command.exit.then(() => {
+      this.#stdin.destroy(); // not before: a command that cleans up after TERM would read it as the end of its input
+      done(error);
+    });
   }
 }
 
