@@ -2,7 +2,7 @@
  * `stdio:`: this process's own standard input and output, once. As a source it is one connection, and the process can
  * end when it is over; what the sink says beside its data goes to standard error, and its exit status becomes ours.
  */
-import { fstatSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { Duplex, type Readable, type Writable } from 'node:stream';
 import { defineTransport, type Connection, type ReleasingStream, type Transport } from '../plugins/contract/index.ts';
@@ -23,6 +23,16 @@ const openInput = (): Readable =>
   isPipe(0) ? new Socket({ fd: 0, writable: false, allowHalfOpen: true }) : process.stdin;
 const openOutput = (): Writable =>
   isPipe(1) ? new Socket({ fd: 1, readable: false, allowHalfOpen: true }) : process.stdout;
+
+/**
+ * A socket is shut down, but the reader of a pipe sees the end only when the descriptor is closed, which Node does not
+ * do with 0 to 2. Something takes its number, so that no later file gets what is printed.
+ */
+function closePipe(fd: number): void {
+  if (!fstatSync(fd).isFIFO()) return;
+  closeSync(fd);
+  openSync('/dev/null', 'r+');
+}
 
 class StdioStream extends Duplex implements ReleasingStream {
   readonly releasesChunks = true;
@@ -58,8 +68,12 @@ class StdioStream extends Duplex implements ReleasingStream {
   }
 
   override _final(done: () => void): void {
-    if (this.#output instanceof Socket) this.#output.end(done);
-    else done(); // standard output as a file or a terminal is closed by the process's end
+    if (!(this.#output instanceof Socket)) return done(); // a file or a terminal is closed by the process's end
+    this.#output.once('close', () => {
+      closePipe(1);
+      done();
+    });
+    this.#output.end();
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
