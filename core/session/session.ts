@@ -17,16 +17,14 @@ import {
   IGNORABLE,
   MAX_PAYLOAD,
   ProtocolError,
-  encodeFrame,
-  encodeHeader,
   frameName,
   isCounted,
   type Frame,
-  type FrameType,
 } from './frames.ts';
-import { ReplayBuffer } from './replay.ts';
+import { Outbox } from './outbox.ts';
+import { HEARTBEAT, Heartbeat, type HeartbeatTimes } from './heartbeat.ts';
+import { Receipts } from './receipts.ts';
 import { SessionStream, type StreamHost } from './stream.ts';
-import { SendWindow } from './window.ts';
 
 /** What a stream is opened with. */
 export interface OpenRequest {
@@ -50,8 +48,7 @@ export interface SessionOptions {
   readonly onDetached: (reason: Error) => void;
   /** It is over; every stream has been freed. */
   readonly onEnded: (reason: Error | undefined) => void;
-  /** ms of silence, or of unacknowledged data, after which the far side is asked; and after which it is dead. */
-  readonly heartbeat?: { readonly ask: number; readonly dead: number };
+  readonly heartbeat?: HeartbeatTimes;
 }
 
 export interface OpenAnswer {
@@ -59,13 +56,10 @@ export interface OpenAnswer {
   refuse(reason: string): void;
 }
 
-const HEARTBEAT = { ask: 15_000, dead: 45_000 } as const;
-/** Bytes processed after which they are acknowledged at once, and ms after which fewer are. */
-const ACK_EVERY = 64 * 1024;
-const ACK_DELAY = 10;
-
 /** Flag of GOAWAY: the session is over now, not when its streams are. */
 const OVER = 1;
+
+const NOTHING = Buffer.alloc(0);
 
 const u64 = (value: number): Buffer => {
   const bytes = Buffer.allocUnsafe(8);
@@ -85,48 +79,40 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #streams = new Map<number, SessionStream>();
   readonly #opening = new Map<number, PromiseWithResolvers<Opened>>();
-  readonly #replay = new ReplayBuffer();
-  readonly #window = new SendWindow();
+  readonly #outbox = new Outbox();
+  readonly #receipts = new Receipts((processed) => this.#outbox.now(FRAME.ACK, u64(processed)));
+  readonly #heartbeat: Heartbeat;
   readonly #host: StreamHost;
-  /** Streams with something to send, in the order of their turns. */
-  readonly #ready = new Set<SessionStream>();
-  #control: Buffer[] = [];
   #carrier: Duplex | undefined;
   #nextId: number;
-  #acknowledgedByPeer = 0;
-  #processed = 0;
-  #acknowledged = 0;
-  #ackTimer: NodeJS.Timeout | undefined;
-  #heartbeat: NodeJS.Timeout | undefined;
-  #lastReceived = 0;
-  #lastProgress = 0;
-  #pinged = 0;
-  #isFlushing = false;
   #draining = false;
   #ended = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#nextId = options.side === 'dialer' ? 1 : 2;
-    const roundTrip = (): number | undefined => this.#window.roundTrip;
+    this.#heartbeat = new Heartbeat(options.heartbeat ?? HEARTBEAT, {
+      ping: () => this.#outbox.now(FRAME.PING, NOTHING),
+      isWaiting: () => this.#outbox.unacknowledged > 0,
+      die: (reason) => this.#carrier?.destroy(reason),
+      roundTrip: (milliseconds, now) => this.#outbox.measured(milliseconds, now),
+    });
     this.#host = {
-      ready: (stream) => this.#markReady(stream),
-      control: (type, stream, payload) => this.#sendControl(type, stream, payload),
+      ready: (stream) => this.#outbox.ready(stream),
+      control: (type, stream, payload) => this.#outbox.control(type, stream, payload),
       finished: (stream) => this.#forget(stream),
-      get roundTrip() {
-        return roundTrip();
-      },
+      roundTrip: () => this.#outbox.roundTrip,
     };
   }
 
   /** Bytes of counted frames that we have processed: what a resume tells the peer. */
   get processed(): number {
-    return this.#processed;
+    return this.#receipts.processed;
   }
 
   /** Bytes kept for replay. */
   get unacknowledged(): number {
-    return this.#replay.size;
+    return this.#outbox.unacknowledged;
   }
 
   get streams(): number {
@@ -139,12 +125,12 @@ export class Session {
 
   /** ms, the least of late. */
   get roundTrip(): number | undefined {
-    return this.#window.roundTrip;
+    return this.#outbox.roundTrip;
   }
 
   /** Whether the peer can have processed just so much: a resume with any other offset is refused. */
   canResumeFrom(offset: number): boolean {
-    return this.#replay.isBoundary(offset);
+    return this.#outbox.canResumeFrom(offset);
   }
 
   /**
@@ -153,15 +139,12 @@ export class Session {
    * @param peerProcessed bytes that the peer has processed, which `canResumeFrom` has approved
    * @param early bytes of the carrier that were read with the handshake and belong to us
    */
-  attach(carrier: Duplex, peerProcessed: number, early: Buffer = Buffer.alloc(0)): void {
+  attach(carrier: Duplex, peerProcessed: number, early: Buffer = NOTHING): void {
     const old = this.#carrier;
-    this.#carrier = undefined; // nothing new goes out before what the peer has missed
+    this.#outbox.detach();
+    this.#carrier = carrier;
     old?.destroy();
     this.#acceptAck(peerProcessed);
-    this.#window.restart();
-    this.#carrier = carrier;
-    this.#lastReceived = this.#lastProgress = performance.now();
-    this.#pinged = 0;
     const reader = new FrameReader();
     reader.limit = MAX_PAYLOAD;
     const read = (chunk: Buffer): void => this.#read(carrier, reader, chunk);
@@ -170,10 +153,8 @@ export class Session {
     carrier.once('end', lose('the carrier ended'));
     carrier.once('close', lose('the carrier was closed'));
     if (carrier.destroyed || carrier.readableEnded) setImmediate(lose('the carrier was lost after the handshake'));
-    carrier.on('drain', () => this.#flush());
-    for (const piece of this.#replay.pending()) carrier.write(piece);
-    this.#beat();
-    this.#flush();
+    this.#heartbeat.start();
+    this.#outbox.attach(carrier);
     if (early.length > 0) read(early);
     carrier.on('data', read);
     carrier.resume(); // the handshake has paused it
@@ -187,7 +168,7 @@ export class Session {
     const answer = Promise.withResolvers<Opened>();
     answer.promise.catch(() => {}); // whoever does not wait for it sees the stream break
     this.#opening.set(id, answer);
-    this.#sendControl(FRAME.OPEN, id, Buffer.from(JSON.stringify(request)));
+    this.#outbox.control(FRAME.OPEN, id, Buffer.from(JSON.stringify(request)));
     return { stream, opened: answer.promise };
   }
 
@@ -195,7 +176,7 @@ export class Session {
   drain(): void {
     if (this.#draining || this.#ended) return;
     this.#draining = true;
-    this.#sendControl(FRAME.GOAWAY, 0, Buffer.alloc(0));
+    this.#outbox.control(FRAME.GOAWAY, 0, NOTHING);
     this.#endIfDrained();
   }
 
@@ -204,7 +185,7 @@ export class Session {
     this.#finish(reason, Buffer.from(reason.message).subarray(0, 1024));
   }
 
-  // ---- sending
+  // ---- streams
 
   #add(id: number): SessionStream {
     const stream = new SessionStream(id, this.#host);
@@ -214,68 +195,18 @@ export class Session {
   }
 
   #forget(stream: SessionStream): void {
-    this.#ready.delete(stream);
+    this.#outbox.forget(stream);
     this.#streams.delete(stream.id);
     this.#opening.get(stream.id)?.reject(new Error('the stream was closed before it was answered'));
     this.#opening.delete(stream.id);
     this.#endIfDrained();
   }
 
-  #markReady(stream: SessionStream): void {
-    this.#ready.add(stream);
-    this.#flush();
-  }
-
-  #sendControl(type: FrameType, stream: number, payload: Buffer): void {
-    this.#control.push(encodeFrame(type, stream, payload));
-    this.#flush();
-  }
-
-  /** Counted, kept for replay, and written if there is a carrier. */
-  #send(carrier: Duplex, pieces: Buffer[]): void {
-    this.#replay.append(pieces);
-    for (const piece of pieces) carrier.write(piece);
-    this.#window.sent(this.#replay.end, this.#acknowledgedByPeer, performance.now());
-  }
-
-  /** Sending lets streams make more to send, which calls this again: only the outer call sends, so the order holds. */
-  #flush(): void {
-    const carrier = this.#carrier;
-    if (carrier === undefined || this.#isFlushing || carrier.writableNeedDrain || !carrier.writable) return;
-    this.#isFlushing = true;
-    carrier.cork();
-    while (carrier === this.#carrier && this.#sendNext(carrier));
-    carrier.uncork();
-    this.#isFlushing = false;
-  }
-
-  #sendNext(carrier: Duplex): boolean {
-    const control = this.#control.shift();
-    if (control === undefined) {
-      return !carrier.writableNeedDrain && this.#replay.size < this.#window.size && this.#sendTurn(carrier);
-    }
-    this.#send(carrier, [control]);
-    return true;
-  }
-
-  /** One frame of the stream whose turn it is; false if none has anything to send. */
-  #sendTurn(carrier: Duplex): boolean {
-    for (const stream of this.#ready) {
-      this.#ready.delete(stream);
-      const frame = stream.nextFrame();
-      if (frame === undefined) continue;
-      this.#ready.add(stream); // at the end of the row
-      this.#send(carrier, [encodeHeader(frame.type, stream.id, frame.payload.length), frame.payload]);
-      return true;
-    }
-    return false;
-  }
-
   // ---- receiving
 
   #read(carrier: Duplex, reader: FrameReader, chunk: Buffer): void {
     if (carrier !== this.#carrier) return;
-    this.#lastReceived = performance.now();
+    this.#heartbeat.received();
     try {
       reader.feed(chunk);
       for (let frame = reader.next(); frame !== undefined; frame = reader.next()) this.#receive(frame);
@@ -288,14 +219,13 @@ export class Session {
     if (this.#ended) return;
     if (!isCounted(frame.type)) return this.#receiveUncounted(frame);
     this.#dispatch(frame);
-    this.#processed += HEADER_BYTES + frame.payload.length;
-    this.#scheduleAck();
+    this.#receipts.count(HEADER_BYTES + frame.payload.length);
   }
 
   #receiveUncounted({ type, payload, flags }: Frame): void {
     if (type === FRAME.ACK) this.#acceptAck(readOffset(payload));
-    else if (type === FRAME.PING) this.#carrier?.write(encodeFrame(FRAME.PONG, 0, payload));
-    else if (type === FRAME.PONG) this.#onPong();
+    else if (type === FRAME.PING) this.#outbox.now(FRAME.PONG, payload);
+    else if (type === FRAME.PONG) this.#heartbeat.ponged();
     else if ((flags & IGNORABLE) === 0) throw new ProtocolError(`${frameName(type)} has no place in a running session`);
   }
 
@@ -318,14 +248,14 @@ export class Session {
     const request = parseJson(payload, 'an OPEN') as OpenRequest;
     const stream = this.#add(id);
     const refuse = (reason: string): void => {
-      this.#sendControl(FRAME.REFUSED, id, Buffer.from(reason).subarray(0, 1024));
+      this.#outbox.control(FRAME.REFUSED, id, Buffer.from(reason).subarray(0, 1024));
       stream.receive(FRAME.RESET, Buffer.from(reason)); // ours is over too, and the far side has been told
     };
     if (this.#draining) return refuse('this side is going away');
     this.#options.onOpen(request, {
       refuse,
       accept: (opened) => {
-        this.#sendControl(FRAME.OPENED, id, Buffer.from(JSON.stringify(opened)));
+        this.#outbox.control(FRAME.OPENED, id, Buffer.from(JSON.stringify(opened)));
         return stream;
       },
     });
@@ -343,52 +273,12 @@ export class Session {
     this.#endIfDrained();
   }
 
-  // ---- acknowledgement and heartbeat
-
-  #scheduleAck(): void {
-    if (this.#processed - this.#acknowledged >= ACK_EVERY) this.#sendAck();
-    else this.#ackTimer ??= setTimeout(() => this.#sendAck(), ACK_DELAY);
-  }
-
-  #sendAck(): void {
-    clearTimeout(this.#ackTimer);
-    this.#ackTimer = undefined;
-    this.#acknowledged = this.#processed;
-    this.#carrier?.write(encodeFrame(FRAME.ACK, 0, u64(this.#processed)));
-  }
+  // ---- acknowledgement
 
   #acceptAck(offset: number): void {
-    if (!this.#replay.acknowledge(offset)) throw new ProtocolError(`offset ${offset} cannot be acknowledged`);
-    if (offset > this.#acknowledgedByPeer) {
-      this.#lastProgress = performance.now();
-      this.#options.onProgress();
-    }
-    this.#acknowledgedByPeer = offset;
-    this.#window.acknowledged(offset, performance.now());
-    this.#flush();
-  }
-
-  /** Asks after silence, and also while data is unacknowledged: TCP's own keepalive does not look then. */
-  #beat(): void {
-    clearTimeout(this.#heartbeat);
-    const { ask, dead } = this.#options.heartbeat ?? HEARTBEAT;
-    const now = performance.now();
-    if (now - this.#lastReceived >= dead)
-      return void this.#carrier?.destroy(new Error(`no sign of life for ${dead / 1000} s`));
-    const isStuck = this.#replay.size > 0 && now - this.#lastProgress >= ask;
-    if (this.#pinged === 0 && (now - this.#lastReceived >= ask || isStuck)) this.#ping(now);
-    this.#heartbeat = setTimeout(() => this.#beat(), Math.min(ask, dead) / 3).unref();
-  }
-
-  #ping(now: number): void {
-    this.#pinged = now;
-    this.#carrier?.write(encodeFrame(FRAME.PING, 0, Buffer.alloc(0)));
-  }
-
-  #onPong(): void {
-    const now = performance.now();
-    if (this.#pinged > 0) this.#window.measured(now - this.#pinged, now);
-    this.#pinged = 0;
+    if (!this.#outbox.acknowledge(offset)) return;
+    this.#heartbeat.acknowledged();
+    this.#options.onProgress();
   }
 
   // ---- the end of a carrier, and of the session
@@ -396,31 +286,29 @@ export class Session {
   #lose(carrier: Duplex, reason: Error): void {
     if (carrier !== this.#carrier) return;
     this.#carrier = undefined;
-    clearTimeout(this.#heartbeat);
-    clearTimeout(this.#ackTimer);
-    this.#ackTimer = undefined;
+    this.#outbox.detach();
+    this.#heartbeat.stop();
+    this.#receipts.stop();
     carrier.destroy();
     this.#options.onDetached(reason);
   }
 
   #endIfDrained(): void {
-    if (this.#draining && this.#streams.size === 0 && !this.#ended) this.#finish(undefined, Buffer.alloc(0));
+    if (this.#draining && this.#streams.size === 0 && !this.#ended) this.#finish(undefined, NOTHING);
   }
 
   /** @param farewell what the peer is told, if it can be */
   #finish(reason: Error | undefined, farewell: Buffer | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
-    clearTimeout(this.#heartbeat);
-    clearTimeout(this.#ackTimer);
+    this.#heartbeat.stop();
+    this.#receipts.stop();
     const carrier = this.#carrier;
     this.#carrier = undefined;
-    if (carrier !== undefined) {
-      for (const frame of this.#control) carrier.write(frame);
-      if (farewell !== undefined) carrier.write(encodeFrame(FRAME.GOAWAY, 0, farewell, OVER));
-      carrier.end();
-      carrier.resume();
-    }
+    if (farewell !== undefined) this.#outbox.now(FRAME.GOAWAY, farewell, OVER);
+    this.#outbox.detach();
+    carrier?.end();
+    carrier?.resume();
     const lost = Buffer.from(reason?.message ?? 'the session has ended');
     for (const stream of this.#streams.values()) stream.receive(FRAME.RESET, lost);
     this.#options.onEnded(reason);

@@ -22,7 +22,7 @@ export interface StreamHost {
   /** The stream is over in both directions, or was reset; its number is free. */
   finished(stream: SessionStream): void;
   /** ms; `undefined` while unknown. */
-  readonly roundTrip: number | undefined;
+  roundTrip(): number | undefined;
 }
 
 export interface OutgoingFrame {
@@ -194,7 +194,7 @@ export class SessionStream extends Duplex {
     const held = this.readableLength + this.diagnostics.readableLength;
     if (this.#grantSize - this.#outstanding - held < this.#grantSize / 2) return;
     const now = performance.now();
-    const { roundTrip } = this.#host;
+    const roundTrip = this.#host.roundTrip();
     if (roundTrip !== undefined && now - this.#grantedAt < 2 * roundTrip) {
       this.#grantSize = Math.min(2 * this.#grantSize, LARGEST_CREDIT);
     }

@@ -1,0 +1,74 @@
+/**
+ * Finds a dead peer: asks after silence, and also while data is unacknowledged, because TCP's own keepalive does not
+ * look then. The answers also measure the round trip.
+ */
+export interface HeartbeatTimes {
+  /** ms of silence, or without an acknowledgement that is due, after which the peer is asked. */
+  readonly ask: number;
+  /** ms without a byte after which it is dead. */
+  readonly dead: number;
+}
+
+export interface HeartbeatHost {
+  ping(): void;
+  /** Something that was sent has not been acknowledged. */
+  isWaiting(): boolean;
+  die(reason: Error): void;
+  roundTrip(milliseconds: number, now: number): void;
+}
+
+export const HEARTBEAT: HeartbeatTimes = { ask: 15_000, dead: 45_000 };
+
+export class Heartbeat {
+  readonly #times: HeartbeatTimes;
+  readonly #host: HeartbeatHost;
+  #timer: NodeJS.Timeout | undefined;
+  #lastReceived = 0;
+  #lastProgress = 0;
+  /** When the unanswered ping was sent; 0 for none. */
+  #pinged = 0;
+
+  constructor(times: HeartbeatTimes, host: HeartbeatHost) {
+    this.#times = times;
+    this.#host = host;
+  }
+
+  /** For a new carrier. */
+  start(): void {
+    this.#lastReceived = this.#lastProgress = performance.now();
+    this.#pinged = 0;
+    this.#look();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  received(): void {
+    this.#lastReceived = performance.now();
+  }
+
+  acknowledged(): void {
+    this.#lastProgress = performance.now();
+  }
+
+  ponged(): void {
+    const now = performance.now();
+    if (this.#pinged > 0) this.#host.roundTrip(now - this.#pinged, now);
+    this.#pinged = 0;
+  }
+
+  #look(): void {
+    clearTimeout(this.#timer);
+    const { ask, dead } = this.#times;
+    const now = performance.now();
+    const silence = now - this.#lastReceived;
+    if (silence >= dead) return this.#host.die(new Error(`no sign of life for ${dead / 1000} s`));
+    const isStuck = this.#host.isWaiting() && now - this.#lastProgress >= ask;
+    if (this.#pinged === 0 && (silence >= ask || isStuck)) {
+      this.#pinged = now;
+      this.#host.ping();
+    }
+    this.#timer = setTimeout(() => this.#look(), Math.min(ask, dead) / 3).unref();
+  }
+}

@@ -1,0 +1,37 @@
+/** Counts what we have processed, and acknowledges it: at once after 64 KiB, a moment later what is less. */
+const AT_ONCE = 64 * 1024;
+const DELAY = 10;
+
+export class Receipts {
+  readonly #send: (processed: number) => void;
+  #processed = 0;
+  #acknowledged = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(send: (processed: number) => void) {
+    this.#send = send;
+  }
+
+  /** Bytes of counted frames. */
+  get processed(): number {
+    return this.#processed;
+  }
+
+  count(bytes: number): void {
+    this.#processed += bytes;
+    if (this.#processed - this.#acknowledged >= AT_ONCE) this.#acknowledge();
+    else this.#timer ??= setTimeout(() => this.#acknowledge(), DELAY);
+  }
+
+  /** Nothing is sent any more, until something is counted: the offset travels with the next handshake. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #acknowledge(): void {
+    this.stop();
+    this.#acknowledged = this.#processed;
+    this.#send(this.#processed);
+  }
+}
