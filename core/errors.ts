@@ -58,8 +58,14 @@ export function reasonOf(thrown: unknown): string {
   if (thrown instanceof AggregateError && thrown.errors.length > 0) {
     return [...new Set(thrown.errors.map(reasonOf))].join('; ');
   }
-  if (thrown instanceof Error) return thrown.message || thrown.name;
+  if (thrown instanceof Error) return opensslReason(thrown) ?? (thrown.message || thrown.name);
   return String(thrown);
+}
+
+/** The message of an OpenSSL error is a line of its own log, with file and number; its reason is for people. */
+function opensslReason(error: Error): string | undefined {
+  const { library, reason } = error as { library?: unknown; reason?: unknown };
+  return typeof library === 'string' && typeof reason === 'string' ? `TLS: ${reason}` : undefined;
 }
 
 /** Gives what a transport threw a code and says what was tried; an error that has a code stays as it is. */

@@ -93,7 +93,7 @@ export async function dialTls(
   tune(raw, address.keepalive);
   const under = address.truncationIsEnd ? raw : new RawSide(raw);
   const socket = connectTls({ ...options, socket: under });
-  if (under instanceof RawSide) refuseTruncation(socket, under);
+  if (under instanceof RawSide) socket.once('secureConnect', () => refuseTruncation(socket, under)); // before any byte
   await secured(socket, raw, address);
   return { socket, raw };
 }

@@ -91,17 +91,18 @@ export function checkPins(names: TlsNames, socket: TLSSocket): void {
 /** Newer Nodes advise a flag of their own here, which is not the remedy of a user of Sluice. */
 const NODE_HINT = /; if the root CA is installed locally.*$/;
 
+const TLS_REMEDIES: readonly (readonly [code: RegExp, remedy: string])[] = [
+  [/ALTNAME_INVALID/, 'the name does not match; give the right one as "servername", or "pin" the key'],
+  [/SELF_SIGNED|UNABLE_TO|CERT_|UNTRUSTED/, 'the server is not verified; give its authority as "ca", or "pin" its key'],
+  [/WRONG_VERSION_NUMBER/, 'what answers there does not speak TLS'],
+];
+
 /** Adds the remedy to what OpenSSL and Node say about a server that was not verified. */
 export function explainTlsError(error: unknown): Error {
-  const { code = '', message } = error as NodeJS.ErrnoException;
-  const remedy =
-    code === 'ERR_TLS_CERT_ALTNAME_INVALID'
-      ? 'the name does not match; give the right one as "servername", or "pin" the key'
-      : /SELF_SIGNED|UNABLE_TO|CERT_|UNTRUSTED/.test(code)
-        ? 'the server is not verified; give its authority as "ca", or "pin" its key'
-        : undefined;
-  const said = message.replace(NODE_HINT, '');
-  return remedy === undefined ? (error as Error) : new Error(`${said} (${remedy})`, { cause: error });
+  const { code = '', message, reason = message } = error as NodeJS.ErrnoException & { reason?: string };
+  const remedy = TLS_REMEDIES.find(([pattern]) => pattern.test(code))?.[1];
+  if (remedy === undefined) return error as Error;
+  return new Error(`${reason.replace(NODE_HINT, '')} (${remedy})`, { cause: error });
 }
 
 /** Faults of the files that an address names, for `sluice check`. */

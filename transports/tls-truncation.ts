@@ -62,7 +62,7 @@ export function refuseTruncation(socket: TLSSocket, raw: RawSide): void {
   const push = socket.push.bind(socket);
   socket.push = (chunk: unknown, encoding?: BufferEncoding): boolean => {
     if (chunk !== null || !raw.hasEnded) return push(chunk, encoding);
-    socket.destroy(new Error('cut: the peer closed without close_notify; if it never sends one, use "truncation=end"'));
+    socket.destroy(new Error('the peer closed without close_notify; if it never sends one, use "truncation=end"'));
     return false;
   };
 }
