@@ -13,6 +13,7 @@ import { Scope, assertNothingLeaks } from '../support/scope.ts';
 assertNothingLeaks();
 
 const { ca, server, otherName, stranger } = certificates();
+const pair = `cert=${server.cert}&key=${server.key}`;
 const portOf = (address: string): number => Number(/:(\d+)(?:\/|$)/.exec(address)?.[1]);
 
 /** A client of a TCP port that survives whatever happens to it. */
@@ -44,6 +45,25 @@ describe('a server that is not the right one', () => {
         assert.deepEqual([code, stdout], [255, '']);
       });
     }
+  }
+});
+
+describe('a far side that speaks something else is told as such', () => {
+  for (const [what, source, dialed, says] of [
+    ['no TLS', 'tcp://127.0.0.1:0', 'tls', /wrong version number \(what answers there does not speak TLS\)/],
+    ['no TLS', 'tcp://127.0.0.1:0', 'wss', /wrong version number \(what answers there does not speak TLS\)/],
+    ['no HTTP', 'tcp://127.0.0.1:0', 'ws', /Expected HTTP/],
+    ['TLS with client certificates', `tls://127.0.0.1:0?${pair}&ca=${ca}`, 'tls', /TLS: .*certificate required"/],
+  ] as const) {
+    it(`${dialed} to one that speaks ${what}: status 255`, async (t) => {
+      const scope = new Scope(t);
+      const { address } = await startLink(scope, source, 'exec:echo I speak only when spoken to');
+      const rest = dialed === 'ws' ? '' : `?ca=${ca}`;
+      const port = portOf(address);
+      const { code, stdout, stderr } = await sluice(scope, ['connect', `${dialed}://127.0.0.1:${port}${rest}`], 'x\n');
+      assert.match(stderr, says);
+      assert.deepEqual([code, stdout], [255, '']);
+    });
   }
 });
 
@@ -95,7 +115,6 @@ const BAD_PEERS: Readonly<Record<string, (socket: Socket) => void>> = {
   },
   'says nothing': () => {},
 };
-const pair = `cert=${server.cert}&key=${server.key}`;
 const SOURCES = { tcp: '', ws: '/x', tls: `?${pair}`, wss: `/x?${pair}` };
 
 for (const [scheme, rest] of Object.entries(SOURCES)) {
