@@ -37,8 +37,10 @@ export class RecordedLog extends EventEmitter {
     }
   }
 
-  untilMessage(message: string, count = 1): Promise<Line> {
-    return this.until((line) => this.lines.filter((one) => one.message === message).indexOf(line) === count - 1);
+  untilMessage(message: string, count = 1, milliseconds?: number): Promise<Line> {
+    const isIt = (line: Line): boolean =>
+      this.lines.filter((one) => one.message === message).indexOf(line) === count - 1;
+    return this.until(isIt, milliseconds);
   }
 
   asLog(own: Fields = {}): CoreLog {
