@@ -132,6 +132,7 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
 
   /** Messages leave in order, so the last one's callback stands for all. */
   #send(chunk: Buffer, done?: (error?: Error | null) => void): void {
+    if (chunk.length === 0) return done?.(); // an empty message would be our end
     let at = 0;
     for (; at + LARGEST_MESSAGE < chunk.length; at += LARGEST_MESSAGE) {
       this.#ws.send(chunk.subarray(at, at + LARGEST_MESSAGE), { binary: true });
