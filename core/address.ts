@@ -15,7 +15,7 @@ import { resolve } from 'node:path';
 import { SluiceError, reasonOf } from './errors.ts';
 import { OptionError, readOptions } from './options.ts';
 import type { Registry } from './registry.ts';
-import type { Role, Transport } from '../plugins/contract/index.ts';
+import type { OptionSpecs, Role, Transport } from '../plugins/contract/index.ts';
 
 /** An address in its parts, decoded. `pairs` keeps order and repetition. */
 export interface Parts {
@@ -24,11 +24,18 @@ export interface Parts {
   readonly pairs: readonly (readonly [key: string, value: string])[];
 }
 
+/** Options that every address takes, whatever its transport: they are the core's. */
+export const COMMON_OPTIONS = {
+  session: { type: 'boolean', default: false, help: 'speak the session, on both ends' },
+} as const satisfies OptionSpecs;
+
 /** An address that its transport has read: ready to listen or dial. */
 export interface Address {
   readonly scheme: string;
   readonly transport: Transport;
   readonly role: Role;
+  /** `session=yes`: nothing but sessions is spoken. */
+  readonly session: boolean;
   /** What the transport's `parse` made of it. */
   readonly parsed: unknown;
   /** As the user would write it; never holds a secret, since options name files and not values. */
@@ -128,11 +135,12 @@ export function parseAddress(text: string, context: AddressContext): Address {
   const resolvePath = pathResolver(context.folder);
   try {
     const given = { ...collect(parts, transport, text), ...context.extra };
-    const options = readOptions(transport.options, given, context.role, resolvePath);
+    const specs = transport.literal ? transport.options : { ...COMMON_OPTIONS, ...transport.options };
+    const { session = false, ...options } = readOptions(specs, given, context.role, resolvePath);
     const { words, role } = context;
     const input = { target: parts.target, scheme: parts.scheme, options: options as never, role, resolvePath };
     const parsed = transport.parse(words === undefined ? input : { ...input, words });
-    return { scheme: parts.scheme, transport, role, parsed, text };
+    return { scheme: parts.scheme, transport, role, session: session === true, parsed, text };
   } catch (error) {
     if (SluiceError.is(error)) throw error;
     const usage = error instanceof OptionError ? '' : ` (${transport.grammar})`;

@@ -14,7 +14,8 @@ import type { Adopted, DialContext, ExitStatus, Inbound } from '../plugins/contr
 
 /** Starts the command on the inbound's own socket; `undefined` where this pair cannot, or does not want to. */
 export async function handOff(inbound: Inbound, sink: Address, context: DialContext): Promise<Adopted | undefined> {
-  if (inbound.handle === undefined || sink.transport.adopt === undefined) return undefined;
+  if (inbound.handle === undefined || inbound.protocol !== undefined || sink.transport.adopt === undefined)
+    return undefined;
   try {
     return await sink.transport.adopt(sink.parsed, inbound.handle, context);
   } catch (error) {

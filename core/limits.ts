@@ -11,6 +11,10 @@ export const LIMITS = {
   abortGrace: 10_000,
   /** ms that running connections get to finish after SIGTERM; systemd's own default patience is 90 s. */
   drain: 30_000,
+  /** ms that a session lives without a carrier: a reconnecting DSL line takes one to two minutes. */
+  detachedLife: 120_000,
+  /** Sessions of one link that may wait for their carrier at once. */
+  detachedSessions: 512,
   /** Connections of one gateway. Two descriptors each: under the usual hard limit of 1,048,576 and far above use. */
   relays: 10_000,
   /** Bytes of one read from a socket. 256 KiB is where the rate stops growing; 8 KiB is why socat is slow. */

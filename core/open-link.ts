@@ -3,12 +3,14 @@
  * One failure concerns one connection. Made by `openLink`; freed when `done` resolves.
  */
 import { judgeAccess } from './access.ts';
-import { SluiceError, wrap } from './errors.ts';
+import { SluiceError, reasonOf, wrap } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import { explainLink, type Link } from './link.ts';
 import type { CoreLog } from './log.ts';
 import { abortConnection, type Outcome } from './relay.ts';
 import { serve, type Served } from './serve.ts';
+import { isSession, listenForSessions, protocolsOf } from './sessions.ts';
+import type { SessionListener } from './session/listener.ts';
 import type { Folders, Inbound, Listener } from '../plugins/contract/index.ts';
 
 /** What the links of one gateway share. */
@@ -48,6 +50,7 @@ class Intake {
   readonly #log: CoreLog;
   readonly #stop: AbortController;
   readonly #pending = new Set<Promise<void>>();
+  #sessions: Promise<SessionListener> | undefined;
   #last: Outcome | undefined;
 
   constructor(link: Link, context: LinkContext, log: CoreLog, stop: AbortController) {
@@ -64,6 +67,27 @@ class Intake {
       this.#log.warn('connection refused', { peer: inbound.peer.address, reason: refusal.message });
       return abortConnection(inbound, refusal);
     }
+    if (isSession(inbound, this.#link.source)) void this.#acceptCarrier(inbound);
+    else this.#take(inbound);
+  }
+
+  /** A connection that carries a session: its streams are the link's connections. */
+  async #acceptCarrier(carrier: Inbound): Promise<void> {
+    try {
+      this.#sessions ??= listenForSessions(this.#link.source, (inbound) => this.#acceptStream(inbound), this.#log);
+      await (await this.#sessions).accept(carrier);
+    } catch (error) {
+      this.#log.warn('session refused', { peer: carrier.peer.address, reason: reasonOf(error) });
+    }
+  }
+
+  #acceptStream(inbound: Inbound): void {
+    const refusal = this.#refusal();
+    if (refusal === undefined) this.#take(inbound);
+    else abortConnection(inbound, refusal);
+  }
+
+  #take(inbound: Inbound): void {
     if (this.#link.once) this.#stop.abort();
     const over = this.#serve(inbound).finally(() => this.#pending.delete(over));
     this.#pending.add(over);
@@ -71,7 +95,10 @@ class Intake {
 
   /** Resolves with the last outcome when no connection is left. */
   async over(): Promise<Outcome | undefined> {
+    const sessions = await this.#sessions;
+    sessions?.drain();
     while (this.#pending.size > 0) await Promise.all(this.#pending);
+    sessions?.end(new SluiceError('SLUICE_STOPPED', 'the gateway was stopped'));
     return this.#last;
   }
 
@@ -103,7 +130,13 @@ async function listen(
   const { transport, parsed, text } = link.source;
   try {
     if (transport.listen === undefined) throw new Error('it cannot be a source');
-    return await transport.listen(parsed, { log, folders, signal, accept: (inbound) => intake.accept(inbound) });
+    return await transport.listen(parsed, {
+      log,
+      folders,
+      signal,
+      protocols: protocolsOf(link.source),
+      accept: (inbound) => intake.accept(inbound),
+    });
   } catch (error) {
     throw wrap('SLUICE_LISTEN', `listen on ${text}`, error);
   }

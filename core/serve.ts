@@ -2,12 +2,12 @@
  * The life of one connection: hand-off, or dial and relay; one log line when it opens, one when it has closed.
  * Owns the inbound from the call on, and everything made for it.
  */
-import { dial } from './dial.ts';
 import { carryDiagnostics } from './diagnostics.ts';
 import { SluiceError, wrap } from './errors.ts';
 import { handOff, superviseHandOff } from './handoff.ts';
 import type { Link } from './link.ts';
 import type { CoreLog } from './log.ts';
+import { protocolsOf, reach } from './sessions.ts';
 import { Relay, abortConnection, type Outcome } from './relay.ts';
 import type { ExitStatus, Folders, Inbound } from '../plugins/contract/index.ts';
 
@@ -37,7 +37,7 @@ export function serve(link: Link, inbound: Inbound, { log, folders }: ServeConte
   let relay: Relay | undefined;
 
   const run = async (): Promise<Outcome> => {
-    const context = { log, folders, link: link.name, peer: inbound.peer };
+    const context = { log, folders, link: link.name, peer: inbound.peer, protocols: protocolsOf(link.sink) };
     const adopted = await handOff(inbound, link.sink, { ...context, signal: stop.signal });
     if (adopted !== undefined) {
       log.info('opened', { sink: link.sink.text, how: 'handed off' });
@@ -45,6 +45,7 @@ export function serve(link: Link, inbound: Inbound, { log, folders }: ServeConte
       return superviseHandOff(inbound, adopted, stop.signal);
     }
     const outbound = await dialWhileOpen(link, inbound, context, stop.signal);
+    inbound.established?.({ exit: outbound.exit !== undefined });
     log.info('opened', { sink: outbound.peer.address });
     carryDiagnostics(outbound.diagnostics, inbound.diagnostics, log);
     relay = new Relay(inbound, outbound, { idleAfterEnd: link.idleAfterEnd });
@@ -77,14 +78,14 @@ export function serve(link: Link, inbound: Inbound, { log, folders }: ServeConte
 async function dialWhileOpen(
   link: Link,
   inbound: Inbound,
-  context: Parameters<typeof dial>[1],
+  context: Parameters<typeof reach>[1],
   stopped: AbortSignal,
-): ReturnType<typeof dial> {
+): ReturnType<typeof reach> {
   const gone = new AbortController();
   const onClose = (): void => gone.abort();
   inbound.stream.once('close', onClose);
   try {
-    return await dial(link.sink, context, AbortSignal.any([gone.signal, stopped]));
+    return await reach(link.sink, context, AbortSignal.any([gone.signal, stopped]));
   } finally {
     inbound.stream.off('close', onClose);
   }

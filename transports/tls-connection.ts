@@ -3,8 +3,8 @@
  * Loaded when an address needs it: `node:tls` alone takes as long to load as all the rest of us.
  */
 import { connect as connectTcp, type Socket } from 'node:net';
-import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
-import type { Inbound, Log } from '../plugins/contract/index.ts';
+import { connect as connectTls, createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
+import type { ListenContext, Protocol } from '../plugins/contract/index.ts';
 import type { HostPort } from './host-port.ts';
 import { connected, peerAddress, tune } from './listening.ts';
 import { selfSigned } from './self-signed.ts';
@@ -38,11 +38,29 @@ function carrierOf(socket: TLSSocket): unknown {
   return _parent ?? _handle?._parentWrap?.stream; // a socket is its parent itself, any other stream is wrapped
 }
 
+const SESSION_ALPN = 'sluice/1';
+
+/** What was agreed on by ALPN, as a field of a connection. */
+export const agreed = (socket: TLSSocket): { protocol?: 'session' } =>
+  socket.alpnProtocol === SESSION_ALPN ? { protocol: 'session' } : {};
+
+/**
+ * A plain peer may offer protocols too (curl: h2, http/1.1), and TLS wants one of them chosen or the connection refused.
+ * http/1.1 is what one speaks who was chosen nothing.
+ */
+const alpnFor = (protocols: readonly Protocol[]): TlsOptions =>
+  protocols.includes('session')
+    ? {
+        ALPNCallback: ({ protocols: offered }) =>
+          [SESSION_ALPN, 'http/1.1'].find((name) => offered.includes(name)) ?? offered[0],
+      }
+    : {};
+
 /** TLS's server side for one accepted socket; calls `accept` when the handshake is done. */
 export function serveHandshakes(
   options: Parameters<typeof createTlsServer>[0],
   truncationIsEnd: boolean,
-  { accept, log }: { accept: (inbound: Inbound) => void; log: Log },
+  { accept, log, protocols }: Pick<ListenContext, 'accept' | 'log' | 'protocols'>,
 ): (raw: Socket) => void {
   const deadlines = new Map<unknown, { raw: Socket; timer: NodeJS.Timeout }>();
   const settle = (socket: TLSSocket): Socket | undefined => {
@@ -53,10 +71,11 @@ export function serveHandshakes(
     if (under instanceof RawSide) refuseTruncation(socket, under);
     return pending?.raw;
   };
-  const server = createTlsServer({ ...options, allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+  const secure = { ...options, ...alpnFor(protocols), allowHalfOpen: true, pauseOnConnect: true };
+  const server = createTlsServer(secure, (socket) => {
     const raw = settle(socket);
     if (raw === undefined) socket.destroy(new Error('a handshake that nobody began'));
-    else accept({ stream: socket, peer: { address: peerAddress(raw) }, abort: cut(socket, raw) });
+    else accept({ stream: socket, peer: { address: peerAddress(raw) }, abort: cut(socket, raw), ...agreed(socket) });
   });
   server.on('tlsClientError', (error, socket) => {
     const raw = settle(socket);
@@ -85,6 +104,7 @@ export interface TlsDialAddress extends TlsNames, HostPort {
 export async function dialTls(
   address: TlsDialAddress,
   signal: AbortSignal,
+  protocols: readonly Protocol[] = [],
 ): Promise<{ socket: TLSSocket; raw: Socket }> {
   const { host, port } = address;
   const options = await clientOptions(address, host);
@@ -92,7 +112,8 @@ export async function dialTls(
   await connected(raw);
   tune(raw, address.keepalive);
   const under = address.truncationIsEnd ? raw : new RawSide(raw);
-  const socket = connectTls({ ...options, socket: under });
+  const offer = protocols.includes('session') ? { ALPNProtocols: [SESSION_ALPN, 'http/1.1'] } : {};
+  const socket = connectTls({ ...options, ...offer, socket: under });
   if (under instanceof RawSide) socket.once('secureConnect', () => refuseTruncation(socket, under)); // before any byte
   await secured(socket, raw, address);
   return { socket, raw };

@@ -24,6 +24,7 @@ export const tls = defineTransport({
     },
   },
   capabilities: ['half-close', 'proves-end', 'tells-cut'],
+  negotiates: true,
 
   parse: (input) => ({
     ...parseHostPort(input.target, input.role),
@@ -34,11 +35,12 @@ export const tls = defineTransport({
   occupies: (address) => (address.port === 0 ? undefined : `tcp ${formatHostPort(address)}`),
   inspect: async (address) => (await import('./tls-credentials.ts')).inspectTls(address),
 
-  async listen(address, { accept, log, signal, folders }) {
+  async listen(address, context) {
+    const { log, signal, folders } = context;
     const [{ serverOptions }, { serveHandshakes, sourceKeyPair }] = await loadTls();
     const { pin, ...pair } = await sourceKeyPair(address, () => folders.state);
     const options = await serverOptions(address, pair);
-    const handshake = serveHandshakes(options, address.truncationIsEnd, { accept, log });
+    const handshake = serveHandshakes(options, address.truncationIsEnd, context);
     const server = createServer(ACCEPT, (raw) => handshake(tune(raw, address.keepalive)));
     await bind(server, { host: address.host, port: address.port }, log);
     const bound = boundHostPort(server.address() as AddressInfo);
@@ -50,9 +52,10 @@ export const tls = defineTransport({
     };
   },
 
-  async dial(address, { signal }) {
-    const [, { cut, dialTls }] = await loadTls();
-    const { socket, raw } = await dialTls(address, signal);
-    return { stream: socket, peer: { address: `tls://${formatHostPort(address)}` }, abort: cut(socket, raw) };
+  async dial(address, { signal, protocols }) {
+    const [, { agreed, cut, dialTls }] = await loadTls();
+    const { socket, raw } = await dialTls(address, signal, protocols);
+    const peer = { address: `tls://${formatHostPort(address)}` };
+    return { stream: socket, peer, abort: cut(socket, raw), ...agreed(socket) };
   },
 });

@@ -1,10 +1,17 @@
 /** The sink side of WebSockets: a carrier is dialed, then upgraded. Loaded when a link needs it, as `node:http` is slow to load. */
 import { connect, type Socket } from 'node:net';
 import { WebSocket, type ClientOptions } from 'ws';
+import type { DialContext } from '../plugins/contract/index.ts';
 import { formatHostPort } from './host-port.ts';
 import { connected, tune } from './listening.ts';
 import type { WebSocketAddress } from './websocket-address.ts';
-import { BYTES_SUBPROTOCOL, MESSAGE_LIMITS, WebSocketStream } from './websocket-stream.ts';
+import {
+  BYTES_SUBPROTOCOL,
+  MESSAGE_LIMITS,
+  SESSION_SUBPROTOCOL,
+  WebSocketStream,
+  subprotocolsFor,
+} from './websocket-stream.ts';
 
 const KEEPALIVE = 15_000;
 
@@ -28,29 +35,27 @@ const REMEDIES: Readonly<Record<number, string>> = {
   426: 'the server wants another version of WebSocket',
 };
 
-/** Upgrades a connected socket; resolves with the WebSocket and whether the peer knows our end mark. */
+/** Upgrades a connected socket; resolves with the WebSocket and the subprotocol that the server chose, if any. */
 async function upgrade(
   socket: Socket,
   address: WebSocketAddress,
+  subprotocols: readonly string[],
   signal: AbortSignal,
-): Promise<{ ws: WebSocket; marked: boolean }> {
+): Promise<{ ws: WebSocket; chosen: string | undefined }> {
   const done = Promise.withResolvers<void>();
   const authority = address.place.kind === 'unix' ? 'localhost' : formatHostPort(address.place);
   const query = address.query === '' ? '' : `?${address.query}`;
   const options: ClientOptions = { ...MESSAGE_LIMITS, headers: address.headers, createConnection: () => socket };
-  const ws = new WebSocket(
-    `${address.scheme}://${authority}${encodeURI(address.path)}${query}`,
-    [BYTES_SUBPROTOCOL],
-    options,
-  );
-  let marked = false;
+  const url = `${address.scheme}://${authority}${encodeURI(address.path)}${query}`;
+  const ws = new WebSocket(url, [...subprotocols], options);
+  let chosen: string | undefined;
   ws.on('error', done.reject);
   ws.once('open', () => {
     ws.pause(); // its first messages may have come with the upgrade: they wait for the stream that reads them
     done.resolve();
   });
   ws.once('upgrade', ({ headers }) => {
-    marked = headers['sec-websocket-protocol'] === BYTES_SUBPROTOCOL;
+    chosen = headers['sec-websocket-protocol'];
     headers['sec-websocket-protocol'] ??= BYTES_SUBPROTOCOL; // a server may choose none (RFC 6455 §4.1), which ws takes for an error
   });
   ws.once('unexpected-response', (_request, { statusCode = 0 }) => {
@@ -64,7 +69,7 @@ async function upgrade(
   signal.addEventListener('abort', giveUp);
   try {
     await done.promise;
-    return { ws, marked };
+    return { ws, chosen };
   } catch (error) {
     ws.terminate();
     socket.destroy();
@@ -74,13 +79,15 @@ async function upgrade(
   }
 }
 
-/** An open WebSocket as a stream. */
+/** An open WebSocket as a stream. A plain one knows neither our end mark nor the session. */
 export async function dialWebSocket(
   address: WebSocketAddress,
-  signal: AbortSignal,
-): Promise<{ stream: WebSocketStream; marked: boolean }> {
-  const { ws, marked } = await upgrade(await dialCarrier(address, signal), address, signal);
-  const stream = new WebSocketStream(ws, { marked, ping: address.ping });
-  if (!marked) stream.once('end', () => stream.destroy()); // a plain server's close: it takes no more bytes either
-  return { stream, marked };
+  { protocols, signal }: Pick<DialContext, 'protocols' | 'signal'>,
+): Promise<{ stream: WebSocketStream; isPlain: boolean; isSession: boolean }> {
+  const subprotocols = subprotocolsFor(protocols);
+  const { ws, chosen } = await upgrade(await dialCarrier(address, signal), address, subprotocols, signal);
+  const isPlain = chosen === undefined || !subprotocols.includes(chosen);
+  const stream = new WebSocketStream(ws, { marked: !isPlain, ping: address.ping });
+  if (isPlain) stream.once('end', () => stream.destroy()); // a plain server's close: it takes no more bytes either
+  return { stream, isPlain, isSession: chosen === SESSION_SUBPROTOCOL };
 }

@@ -13,7 +13,7 @@ import type { TlsOptions } from 'node:tls';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { Log } from '../plugins/contract/index.ts';
 import { peerAddress } from './listening.ts';
-import { BYTES_SUBPROTOCOL, MESSAGE_LIMITS } from './websocket-stream.ts';
+import { MESSAGE_LIMITS } from './websocket-stream.ts';
 
 const HTTP_LIMITS = {
   headersTimeout: 10_000,
@@ -26,24 +26,27 @@ const HTTP_LIMITS = {
 /** One link's path on the host. */
 export interface Route {
   readonly origins: readonly string[];
+  /** The subprotocols that it speaks, the best first. */
+  readonly subprotocols: readonly string[];
   readonly log: Log;
   accept(ws: WebSocket, peer: string): void;
 }
 
 const STATUS: Readonly<Record<number, string>> = { 400: 'Bad Request', 403: 'Forbidden', 404: 'Not Found' };
 
-/** Ours if it is offered; `binary` is what noVNC and its like ask for; otherwise none. */
-const handleProtocols = (offered: Set<string>): string | false =>
-  [BYTES_SUBPROTOCOL, 'binary'].find((name) => offered.has(name)) ?? false;
-
 export class WebSocketHost {
   readonly server: HttpServer;
   readonly #routes = new Map<string, Route>();
   readonly #upgrader: WebSocketServer;
 
-  private constructor(server: HttpServer, upgrader: WebSocketServer) {
+  private constructor(server: HttpServer) {
     this.server = server;
-    this.#upgrader = upgrader;
+    this.#upgrader = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      handleProtocols: (offered, request) => this.#choose(offered, request),
+      ...MESSAGE_LIMITS,
+    });
     server.maxHeadersCount = 64;
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     server.on('request', (request, response) => {
@@ -55,9 +58,9 @@ export class WebSocketHost {
 
   /** Not yet listening: the caller binds `server`. */
   static create(tls: TlsOptions | undefined): WebSocketHost {
-    const upgrader = new WebSocketServer({ noServer: true, clientTracking: false, handleProtocols, ...MESSAGE_LIMITS });
-    const server = tls === undefined ? createHttpServer(HTTP_LIMITS) : createHttpsServer({ ...HTTP_LIMITS, ...tls });
-    return new WebSocketHost(server, upgrader);
+    return new WebSocketHost(
+      tls === undefined ? createHttpServer(HTTP_LIMITS) : createHttpsServer({ ...HTTP_LIMITS, ...tls }),
+    );
   }
 
   get isUnused(): boolean {
@@ -71,6 +74,12 @@ export class WebSocketHost {
 
   remove(path: string): void {
     this.#routes.delete(path);
+  }
+
+  /** The best that both speak; `binary` is what noVNC and its like ask for; otherwise none. */
+  #choose(offered: Set<string>, request: IncomingMessage): string | false {
+    const spoken = this.#routes.get(pathOf(request) ?? '')?.subprotocols ?? [];
+    return [...spoken, 'binary'].find((name) => offered.has(name)) ?? false;
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

@@ -10,7 +10,7 @@ import { socketOwner } from './unix-options.ts';
 import { listenAt } from './unix-socket-file.ts';
 import { placeOf, type WebSocketAddress } from './websocket-address.ts';
 import { WebSocketHost } from './websocket-host.ts';
-import { BYTES_SUBPROTOCOL, WebSocketStream } from './websocket-stream.ts';
+import { BYTES_SUBPROTOCOL, SESSION_SUBPROTOCOL, WebSocketStream, subprotocolsFor } from './websocket-stream.ts';
 
 interface SharedHost {
   readonly host: WebSocketHost;
@@ -75,12 +75,15 @@ export async function listenWebSocket(address: WebSocketAddress, context: Listen
   const { accept, log, signal } = context;
   shared.host.add(address.path, {
     origins: address.origins,
+    subprotocols: subprotocolsFor(context.protocols),
     log,
     accept(ws, peer) {
-      const marked = ws.protocol === BYTES_SUBPROTOCOL;
+      const isSession = ws.protocol === SESSION_SUBPROTOCOL;
+      const marked = isSession || ws.protocol === BYTES_SUBPROTOCOL;
       const stream = new WebSocketStream(ws, { marked, ping: address.ping });
       if (!marked) log.info('a plain WebSocket peer: an end is a close, and closes both directions', { peer });
-      accept({ stream, peer: { address: peer }, abort: (reason) => stream.abort(reason) });
+      const protocol = isSession && ({ protocol: 'session' } as const);
+      accept({ stream, peer: { address: peer }, abort: (reason) => stream.abort(reason), ...protocol });
     },
   });
   const closed = async (): Promise<void> => {

@@ -10,9 +10,15 @@
  */
 import { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
-import type { ReleasingStream } from '../plugins/contract/index.ts';
+import type { Protocol, ReleasingStream } from '../plugins/contract/index.ts';
 
 export const BYTES_SUBPROTOCOL = 'sluice.bytes.1';
+/** The session (core/session/PROTOCOL.md); its carrier is a stream with the same end mark. */
+export const SESSION_SUBPROTOCOL = 'sluice.1';
+
+/** What we offer or accept, the best first. */
+export const subprotocolsFor = (protocols: readonly Protocol[]): readonly string[] =>
+  protocols.includes('session') ? [SESSION_SUBPROTOCOL, BYTES_SUBPROTOCOL] : [BYTES_SUBPROTOCOL];
 
 /** Frames: a peer's message may not take more memory than this (a flood of tiny fragments took 288 MiB). */
 export const MESSAGE_LIMITS = {

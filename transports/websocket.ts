@@ -21,6 +21,7 @@ function webSocket<const S extends OptionSpecs>(
     ...texts,
     options,
     capabilities: ['half-close', 'proves-end', 'tells-cut'],
+    negotiates: true,
     caveats: [`over ${scheme} a plain WebSocket peer cannot end one direction by itself: its close ends both`],
     parse,
     occupies: (address) =>
@@ -28,11 +29,13 @@ function webSocket<const S extends OptionSpecs>(
     inspect: async ({ tls }) => (tls === undefined ? [] : (await import('./tls-credentials.ts')).inspectTls(tls)),
     listen: async (address, context) => (await import('./websocket-listen.ts')).listenWebSocket(address, context),
 
-    async dial(address, { signal, log }) {
+    async dial(address, context) {
       const { dialWebSocket } = await import('./websocket-dial.ts');
-      const { stream, marked } = await dialWebSocket(address, signal);
-      if (!marked) log.info('the far side is a plain WebSocket server: an end is a close, and closes both directions');
-      return { stream, peer: { address: showAddress(scheme, address) }, abort: (reason) => stream.abort(reason) };
+      const { stream, isPlain, isSession } = await dialWebSocket(address, context);
+      if (isPlain)
+        context.log.info('the far side is a plain WebSocket server: an end is a close, and closes both directions');
+      const peer = { address: showAddress(scheme, address) };
+      return { stream, peer, abort: (reason) => stream.abort(reason), ...(isSession && { protocol: 'session' }) };
     },
   });
 }

@@ -107,7 +107,8 @@ export class Outbox {
       const frame = stream.nextFrame();
       if (frame === undefined) continue;
       this.#ready.add(stream); // at the end of the row
-      this.#send(carrier, [encodeHeader(frame.type, stream.id, frame.payload.length), frame.payload]);
+      const header = encodeHeader(frame.type, stream.id, frame.payload.length);
+      this.#send(carrier, frame.payload.length > 0 ? [header, frame.payload] : [header]);
       return true;
     }
     return false;

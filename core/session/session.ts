@@ -52,6 +52,8 @@ export interface SessionOptions {
 }
 
 export interface OpenAnswer {
+  /** Takes data at once, also before the answer. */
+  readonly stream: SessionStream;
   accept(opened: Opened): SessionStream;
   refuse(reason: string): void;
 }
@@ -231,7 +233,7 @@ export class Session {
 
   #dispatch({ type, stream: id, payload, flags }: Frame): void {
     if (type === FRAME.OPEN) return this.#onOpen(id, payload);
-    if (type === FRAME.OPENED) return this.#opening.get(id)?.resolve(parseJson(payload, 'an answer to OPEN') as Opened);
+    if (type === FRAME.OPENED) return this.#onOpened(id, payload);
     if (type === FRAME.REFUSED) return this.#onRefused(id, payload);
     if (type === FRAME.GOAWAY) return this.#onGoaway(flags, payload);
     if (type > FRAME.GOAWAY) {
@@ -253,12 +255,20 @@ export class Session {
     };
     if (this.#draining) return refuse('this side is going away');
     this.#options.onOpen(request, {
+      stream,
       refuse,
       accept: (opened) => {
+        if (opened.exit) stream.promiseExit('us');
         this.#outbox.control(FRAME.OPENED, id, Buffer.from(JSON.stringify(opened)));
         return stream;
       },
     });
+  }
+
+  #onOpened(id: number, payload: Buffer): void {
+    const { exit } = parseJson(payload, 'an answer to OPEN') as Opened;
+    if (exit) this.#streams.get(id)?.promiseExit('them');
+    this.#opening.get(id)?.resolve({ exit });
   }
 
   #onRefused(id: number, payload: Buffer): void {

@@ -37,6 +37,8 @@ interface Pending {
 }
 
 const EMPTY = Buffer.alloc(0);
+/** The reason of a reset after the last word: the reader has all it will get, and wants no more. */
+const DONE = Buffer.from('done');
 
 const u32 = (value: number): Buffer => {
   const bytes = Buffer.allocUnsafe(4);
@@ -48,12 +50,12 @@ export const encodeExit = (status: ExitStatus): Buffer => Buffer.from(JSON.strin
 
 export class SessionStream extends Duplex {
   readonly id: number;
-  /** Resolves with the status that the far side told; never, if it tells none. */
-  readonly exit: Promise<ExitStatus>;
+  /** Resolves with the status that the far side told, or with nothing when the stream is over without one. */
+  readonly exit: Promise<ExitStatus | undefined>;
   /** What the far side says beside its data. */
   readonly diagnostics = new Readable({ read: () => this.#grant() });
   readonly #host: StreamHost;
-  readonly #exited = Promise.withResolvers<ExitStatus>();
+  readonly #exited = Promise.withResolvers<ExitStatus | undefined>();
   #queue: Pending[] = [];
   #sendCredit = FIRST_CREDIT;
   /** What we are willing to hold, and how much of it the peer may still send. */
@@ -63,6 +65,9 @@ export class SessionStream extends Duplex {
   #endSent = false;
   #endReceived = false;
   #isReset = false;
+  /** Statuses that are still to be told, by us and by the far side: the stream is not over before. */
+  #owesExit = false;
+  #awaitsExit = false;
 
   constructor(id: number, host: StreamHost) {
     super({ allowHalfOpen: true, writableHighWaterMark: 4 * MAX_PAYLOAD });
@@ -76,9 +81,22 @@ export class SessionStream extends Duplex {
     return new Writable({ write: (chunk: Buffer, _encoding, done) => this.#enqueue(FRAME.STDERR, chunk, done) });
   }
 
-  /** How our side ended; send it before the end of the data. */
+  /** A status will come: from us, or from the far side. */
+  promiseExit(by: 'us' | 'them'): void {
+    if (by === 'us') this.#owesExit = true;
+    else this.#awaitsExit = true;
+  }
+
+  /** How our side ended. Nothing more is read: what still comes is not wanted, and the far side is told so. */
   sendExit(status: ExitStatus): void {
     this.#enqueue(FRAME.EXIT, encodeExit(status), undefined);
+    if (!this.#endReceived) this.#enqueue(FRAME.RESET, DONE, () => this.#finishQuietly());
+  }
+
+  #finishQuietly(): void {
+    this.#isReset = true;
+    this.#end();
+    this.destroy();
   }
 
   // ---- toward the peer
@@ -87,7 +105,7 @@ export class SessionStream extends Duplex {
   nextFrame(): OutgoingFrame | undefined {
     const [head] = this.#queue;
     if (head === undefined) return undefined;
-    if (head.type === FRAME.END || head.type === FRAME.EXIT) return this.#shift(head, head.payload.length);
+    if (head.type !== FRAME.DATA && head.type !== FRAME.STDERR) return this.#shift(head, head.payload.length);
     const size = Math.min(head.payload.length, this.#sendCredit, MAX_PAYLOAD);
     if (size === 0 && head.payload.length > 0) return undefined;
     this.#sendCredit -= size;
@@ -102,6 +120,7 @@ export class SessionStream extends Duplex {
     }
     this.#queue.shift();
     if (type === FRAME.END) this.#endSent = true;
+    if (type === FRAME.EXIT) this.#owesExit = false;
     head.done?.();
     this.#checkFinished();
     return { type, payload };
@@ -152,18 +171,28 @@ export class SessionStream extends Duplex {
         return;
       case FRAME.EXIT:
         this.#exited.resolve(parseExit(payload));
+        this.#awaitsExit = false;
+        this.#checkFinished();
         return;
       case FRAME.CREDIT:
         this.#addCredit(payload);
         return;
       case FRAME.RESET:
-        this.#isReset = true;
-        this.#end();
-        this.destroy(new Error(`reset by the far side: ${payload.toString()}`));
+        this.#receiveReset(payload);
         return;
       default:
         throw new ProtocolError(`a frame of type ${type} is not for a stream`);
     }
+  }
+
+  /** After the far side's end and status it only says that it reads no more; before them it is a cut. */
+  #receiveReset(reason: Buffer): void {
+    const isRoutine = this.#endReceived && !this.#awaitsExit;
+    this.#isReset = true;
+    this.#end();
+    if (isRoutine && this.readableEnded) this.destroy();
+    else if (isRoutine) this.once('end', () => this.destroy());
+    else this.destroy(new Error(`reset by the far side: ${reason.toString()}`));
   }
 
   #assertOpen(what: string): void {
@@ -205,7 +234,8 @@ export class SessionStream extends Duplex {
   }
 
   #checkFinished(): void {
-    if (this.#endSent && this.#endReceived && this.#queue.length === 0) this.#end();
+    const isTold = !this.#owesExit && !this.#awaitsExit;
+    if (this.#endSent && this.#endReceived && isTold && this.#queue.length === 0) this.#end();
   }
 
   #end(): void {
@@ -213,6 +243,7 @@ export class SessionStream extends Duplex {
     this.#queue = [];
     for (const { done } of waiting) done?.();
     this.diagnostics.push(null);
+    this.#exited.resolve(undefined);
     this.#host.finished(this);
   }
 }

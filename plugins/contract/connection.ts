@@ -1,6 +1,9 @@
 import type { Socket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
 
+/** What two sluices may speak on a connection instead of plain bytes. A transport only negotiates it. */
+export type Protocol = 'session';
+
 /** How a command behind a connection ended: its own exit code, or the signal that killed it. */
 export type ExitStatus = { readonly code: number } | { readonly signal: NodeJS.Signals };
 
@@ -25,6 +28,8 @@ export interface Connection {
    * Must not wait for the peer. Absent means `stream.destroy(reason)`. Called at most once.
    */
   readonly abort?: (reason: Error) => void;
+  /** What was agreed to be spoken instead of plain bytes, of the `protocols` that the context offered. */
+  readonly protocol?: Protocol;
 }
 
 /**
@@ -39,6 +44,8 @@ export interface ReleasingStream {
 export interface Inbound extends Connection {
   readonly diagnostics?: Writable;
   readonly exited?: (status: ExitStatus) => void;
+  /** Told when the sink has been reached; `exit` is whether an exit status will come. */
+  readonly established?: (sink: { readonly exit: boolean }) => void;
   /** The accepted socket itself, paused and untouched: what a sink that can `adopt` may take over. */
   readonly handle?: Socket;
 }
@@ -46,8 +53,8 @@ export interface Inbound extends Connection {
 /** What a sink that runs something tells beside the data. */
 export interface Diagnosed {
   readonly diagnostics?: Readable;
-  /** Resolves once, when the command has ended; never rejects. */
-  readonly exit?: Promise<ExitStatus>;
+  /** Resolves once, when the command has ended, or with nothing if that will never be known; never rejects. */
+  readonly exit?: Promise<ExitStatus | undefined>;
 }
 
 /** Dialed by a sink. */

@@ -7,6 +7,7 @@ export type {
   Inbound,
   Outbound,
   Peer,
+  Protocol,
   ReleasingStream,
 } from './connection.ts';
 export type { OptionSpec, OptionSpecs, Options } from './options.ts';

@@ -23,7 +23,7 @@
  * - The dial's `signal` bounds the attempt only; the core never aborts it once `dial` has settled.
  * - Nothing is written to standard output: it belongs to the data.
  */
-import type { Adopted, Inbound, Outbound, Peer } from './connection.ts';
+import type { Adopted, Inbound, Outbound, Peer, Protocol } from './connection.ts';
 import type { OptionSpecs, Options } from './options.ts';
 import type { Socket } from 'node:net';
 
@@ -66,6 +66,8 @@ export interface ParseInput<S extends OptionSpecs> {
 }
 
 export interface DialContext {
+  /** What may be agreed on, where the transport can negotiate (ALPN, subprotocol) or its address demands it. */
+  readonly protocols: readonly Protocol[];
   readonly signal: AbortSignal;
   readonly log: Log;
   readonly folders: Folders;
@@ -75,6 +77,7 @@ export interface DialContext {
 }
 
 export interface ListenContext {
+  readonly protocols: readonly Protocol[];
   readonly signal: AbortSignal;
   readonly log: Log;
   readonly folders: Folders;
@@ -104,6 +107,8 @@ export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
   readonly caveats?: readonly string[];
   /** All text after the colon is the target: no `?`, no decoding. Options come from the long form and from flags. */
   readonly literal?: true;
+  /** It can agree on a protocol with the far side (ALPN, subprotocol), so that plain peers are served beside sessions. */
+  readonly negotiates?: true;
   parse(input: ParseInput<S>): A;
   /** What a source at this address occupies; two links that occupy the same are refused before anything starts. */
   occupies?(address: A): string | undefined;
