@@ -68,7 +68,7 @@ class StdioStream extends Duplex implements ReleasingStream {
   }
 
   override _final(done: () => void): void {
-    if (!(this.#output instanceof Socket)) return done(); // a file or a terminal is closed by the process's end
+    if (this.#output === process.stdout) return done(); // a file or a terminal (a Socket to Node) closes with us
     this.#output.once('close', () => {
       closePipe(1);
       done();
