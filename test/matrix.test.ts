@@ -30,7 +30,7 @@ function describePair(pair: Pair): void {
   it('passes a cut by the sink on', async (t) => cut(await join(new Scope(t)), 'sink', pair, capabilities));
 }
 
-describe('the matrix', { concurrency: 2 }, () => {
+describe('the matrix', { concurrency: 2, timeout: 1_800_000 }, () => {
   for (const pair of PAIRS) {
     const name = `${pair.source.name} → ${pair.sink.name}`;
     describe(name, { concurrency: 1, timeout: 300_000 }, () => describePair(pair));

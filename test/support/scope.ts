@@ -31,7 +31,15 @@ export class Scope {
   }
 
   async #close(): Promise<void> {
-    for (const cleanup of this.#cleanups.toReversed()) await cleanup();
+    const failures: unknown[] = [];
+    for (const cleanup of this.#cleanups.toReversed()) {
+      try {
+        await cleanup();
+      } catch (error) {
+        failures.push(error); // the others are still to be freed
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, 'what the test had opened could not be freed');
   }
 }
 
