@@ -5,12 +5,18 @@
 import { SluiceError, reasonOf } from '../errors.ts';
 import { createProgram, isHelp } from './program.ts';
 
+/** ms that something which should have been freed may keep the process after its work. */
+const PATIENCE = 500;
+
+/**
+ * The process ends by itself when nothing is left open; `process.exit` is only for what was left open by mistake. It can
+ * hang in V8's threads (nodejs/node#54918), and a client that waits for `connect` would wait for ever.
+ */
 export async function main(args: readonly string[]): Promise<void> {
   process.stdout.on('error', () => {}); // a reader that went away is the commands' business
   process.stderr.on('error', () => {});
   process.exitCode = await run(args);
-  await Promise.all([drained(process.stdout), drained(process.stderr)]);
-  process.exit();
+  setTimeout(() => process.exit(), PATIENCE).unref();
 }
 
 async function run(args: readonly string[]): Promise<number> {
@@ -33,11 +39,3 @@ function report(error: unknown): number {
   if (error instanceof Error && error.stack) process.stderr.write(`${error.stack}\n`);
   return 70;
 }
-
-/** What was written has left the process; a reader that takes nothing is not waited for beyond a second. */
-const drained = (stream: NodeJS.WriteStream): Promise<void> =>
-  new Promise((resolve) => {
-    if (stream.writableLength === 0 || stream.destroyed) return resolve();
-    setTimeout(resolve, 1_000).unref();
-    stream.write('', () => resolve());
-  });
