@@ -151,9 +151,10 @@ describe('whoever is not done in ten seconds is cut, however steadily it sends',
       client.write(first);
       const drip = setInterval(() => client.write(drop), 200);
       scope.defer(() => clearInterval(drip));
-      await once(client.resume(), 'close');
+      // Not events.once: a drop written just after the cut is answered by a reset, and that is no failure here.
+      await new Promise((resolve) => client.resume().once('close', resolve));
       const seconds = (performance.now() - since) / 1000;
-      assert.ok(seconds > 9 && seconds < 12, `${seconds} s`);
+      assert.ok(seconds > 9 && seconds < 15, `${seconds} s`);
     });
   }
 });
