@@ -16,6 +16,10 @@ export interface Link {
 
 export const ANYONE = 'anyone';
 
+/** A process has one standard input and output: a link that uses them serves one connection. */
+export const servesOnce = (source: Address, sink: Address): boolean =>
+  source.scheme === 'stdio' || sink.scheme === 'stdio';
+
 /** What each capability's absence means to the bytes that go from `from` to `to`. */
 const has = ({ transport }: Address, capability: Capability): boolean => transport.capabilities.includes(capability);
 

@@ -3,7 +3,7 @@ import { assertKnown } from '../access.ts';
 import { parseAddress, type Address } from '../address.ts';
 import { SluiceError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
-import type { Link } from '../link.ts';
+import { servesOnce, type Link } from '../link.ts';
 import type { Outcome } from '../relay.ts';
 import type { Registry } from '../registry.ts';
 import { createEnvironment, type Environment } from './environment.ts';
@@ -34,7 +34,7 @@ export function readLink(source: string, sink: string, flags: LinkFlags, registr
     sink: to,
     allow: flags.allow ?? [],
     idleAfterEnd: flags.idle ?? LIMITS.idleAfterEnd,
-    once: flags.once ?? from.scheme === 'stdio',
+    once: flags.once ?? servesOnce(from, to),
   };
 }
 

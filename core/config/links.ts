@@ -4,7 +4,7 @@ import { assertKnown } from '../access.ts';
 import { formatParts, parseAddress, type Address } from '../address.ts';
 import { SluiceError, reasonOf } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
-import type { Link } from '../link.ts';
+import { servesOnce, type Link } from '../link.ts';
 import { loadPlugin } from '../loader.ts';
 import { OptionError, parseDuration } from '../options.ts';
 import { readOwnFile } from '../own-file.ts';
@@ -88,7 +88,7 @@ function readLink(entry: LinkEntry, index: number, folder: string, registry: Reg
     sink,
     allow,
     idleAfterEnd: idle ?? LIMITS.idleAfterEnd,
-    once: source.scheme === 'stdio',
+    once: servesOnce(source, sink),
   };
 }
 
