@@ -30,7 +30,7 @@ export function pumpStream(from: Duplex, to: Duplex, meter: Meter): void {
     meter.bytes += chunk.length;
     meter.progress();
     if (!to.writable) return;
-    const hasRoom = to.write(chunk) || to.writableLength < LIMITS.writeAhead;
+    const hasRoom = to.write(chunk) || to.writableLength < LIMITS.readBuffer;
     gather();
     if (!hasRoom) from.pause();
   });
@@ -52,12 +52,7 @@ function gatherer(to: Writable): () => void {
     to.uncork();
   };
   return () => {
-    if (gathering) {
-      if (to.writableLength < LIMITS.readBuffer) return;
-      to.uncork();
-      to.cork();
-      return;
-    }
+    if (gathering) return;
     gathering = true;
     to.cork();
     setImmediate(flush);

@@ -10,7 +10,7 @@
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { Duplex, type Readable, type Writable } from 'node:stream';
-import type { ExitStatus } from '../plugins/contract/index.ts';
+import type { ExitStatus, ReleasingStream } from '../plugins/contract/index.ts';
 
 export type OnAbort = 'term' | 'kill' | 'eof';
 
@@ -90,7 +90,9 @@ export class Command {
 }
 
 /** Standard input and output of a command as one stream. */
-export class CommandStream extends Duplex {
+export class CommandStream extends Duplex implements ReleasingStream {
+  /** A write calls back when the command's pipe has taken the chunk, or is gone. */
+  readonly releasesChunks = true;
   readonly #command: Command;
   readonly #onAbort: OnAbort;
   readonly #stdin: Writable;
