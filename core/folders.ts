@@ -1,6 +1,6 @@
 /** Where this user's files belong, by the XDG base directories and by what systemd sets for a service. */
 import { lstatSync, mkdirSync } from 'node:fs';
-import { homedir, tmpdir, userInfo } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SluiceError } from './errors.ts';
 import type { Folders } from '../plugins/contract/index.ts';
@@ -29,7 +29,7 @@ function stateBase(environment: Environment): string {
 
 /** Folders are made when first asked for, so that a command that needs none leaves none. */
 export function createFolders(environment: Environment): Folders {
-  const { uid } = userInfo();
+  const uid = process.getuid?.() ?? 0; // a container's user may have no name, and no entry to look up
   return {
     get runtime() {
       return privateFolder(runtimeBase(environment, uid), uid);

@@ -43,7 +43,8 @@ export class Gateway {
     const links = [...this.#open];
     for (const opened of links) opened.stopListening();
     const { running, log } = this.#context;
-    if (running.size > 0) log.info('draining', { connections: running.size, seconds: drain / 1000 });
+    if (running.size > 0)
+      log.info('draining', { connections: running.size, seconds: drain / 1000, hint: 'a second signal ends at once' });
     let cut = 0;
     const timer = setTimeout(() => {
       cut = running.size;

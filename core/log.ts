@@ -37,7 +37,7 @@ export const printable = (text: string): string =>
 function showValue(value: unknown): string {
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   const safe = printable(text ?? '');
-  return /[\s"=]/.test(safe) || safe === '' ? JSON.stringify(safe) : safe;
+  return /[\s"]/.test(safe) || safe === '' ? JSON.stringify(safe) : safe;
 }
 
 /** `12:00:01 info  borg: relay closed  bytes=12 …` */

@@ -105,6 +105,7 @@ function logClose(log: CoreLog, outcome: Outcome, traffic: Traffic | undefined, 
     seconds: Number((milliseconds / 1000).toFixed(3)),
     ...(outcome.reason && { code: outcome.reason.code, reason: outcome.reason.message }),
   };
-  if (outcome.how === 'ended') log.info('closed', fields);
+  const isWanted = outcome.how === 'ended' || outcome.reason?.code === 'SLUICE_STOPPED';
+  if (isWanted) log.info('closed', fields);
   else log.warn('closed', fields);
 }

@@ -1,5 +1,5 @@
 /** `HOST:PORT`, with IPv6 hosts in brackets: the grammar that tcp, tls, ws and wss share. Pure. */
-import type { AddressInfo } from 'node:net';
+import { isIP, type AddressInfo } from 'node:net';
 
 export interface HostPort {
   readonly host: string;
@@ -8,7 +8,7 @@ export interface HostPort {
 
 /** @throws Error naming what was got. Port 0 lets the system choose, which only a source can. */
 export function parseHostPort(text: string, role: 'source' | 'sink'): HostPort {
-  const match = /^(?:\[([^\]]*)\]|([^:[\]/@]*)):(\d{1,6})$/.exec(text);
+  const match = /^(?:\[([^\]]*)\]|([^:[\]/@]*)):(\d+)$/.exec(text);
   if (match === null) {
     const hint = text.includes('@') ? '; a user name has no place here' : '';
     throw new Error(`expected HOST:PORT, an IPv6 host in brackets, got ${JSON.stringify(text)}${hint}`);
@@ -26,6 +26,10 @@ export const formatHostPort = ({ host, port }: HostPort): string =>
   host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 
 export const boundHostPort = ({ address, port }: AddressInfo): HostPort => ({ host: address, port });
+
+/** What the host of an address tells before it is bound; a name tells nothing, but for `localhost`. */
+export const reachOfHost = (host: string): 'local' | 'network' | undefined =>
+  host === 'localhost' ? 'local' : isIP(host) === 0 ? undefined : reachOf(host);
 
 /** `local` only for what never leaves this machine: 127.0.0.0/8, ::1 and their IPv4-mapped forms. */
 export function reachOf(host: string): 'local' | 'network' {

@@ -1,7 +1,7 @@
 /** `tcp://HOST:PORT`: no Nagle, keepalive, happy eyeballs; a cut is a reset. */
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { defineTransport } from '../plugins/contract/index.ts';
-import { boundHostPort, formatHostPort, parseHostPort, reachOf } from './host-port.ts';
+import { boundHostPort, formatHostPort, parseHostPort, reachOf, reachOfHost } from './host-port.ts';
 import { ACCEPT, bind, closedBy, connected, peerAddress, tune } from './listening.ts';
 
 export const TCP_OPTIONS = {
@@ -26,6 +26,7 @@ export const tcp = defineTransport({
   capabilities: ['half-close', 'tells-cut', 'hand-off'],
 
   parse: ({ target, role, options }) => ({ ...parseHostPort(target, role), ...options }),
+  reach: ({ host }) => reachOfHost(host),
   occupies: (address) => (address.port === 0 ? undefined : `tcp ${formatHostPort(address)}`),
 
   async listen({ host, port, keepalive }, { accept, log, signal }) {

@@ -1,7 +1,7 @@
 /** `tls://HOST:PORT`: TLS 1.3 over TCP (tls-connection.ts). */
 import { createServer, type AddressInfo } from 'node:net';
 import { defineTransport } from '../plugins/contract/index.ts';
-import { boundHostPort, formatHostPort, parseHostPort, reachOf } from './host-port.ts';
+import { boundHostPort, formatHostPort, parseHostPort, reachOf, reachOfHost } from './host-port.ts';
 import { ACCEPT, bind, closedBy, tune } from './listening.ts';
 import { TCP_OPTIONS } from './tcp.ts';
 import { TLS_OPTIONS, parseTlsNames, pinnedAddress } from './tls-options.ts';
@@ -32,6 +32,7 @@ export const tls = defineTransport({
     keepalive: input.options.keepalive,
     truncationIsEnd: input.options.truncation === 'end',
   }),
+  reach: ({ host }) => reachOfHost(host),
   occupies: (address) => (address.port === 0 ? undefined : `tcp ${formatHostPort(address)}`),
   inspect: async (address) => (await import('./tls-credentials.ts')).inspectTls(address),
 

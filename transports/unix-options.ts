@@ -21,12 +21,16 @@ export function parseMode(text: string): number {
   return Number.parseInt(text, 8);
 }
 
+/** A socket's file as an address asks for it. */
+export interface SocketFile {
+  readonly path: string;
+  readonly mode: number;
+  readonly user: string | undefined;
+  readonly group: string | undefined;
+}
+
 /** The name or number of an account as numbers. A name is looked up when the socket is made, not when it is parsed. */
-export async function socketOwner(address: {
-  mode: number;
-  user: string | undefined;
-  group: string | undefined;
-}): Promise<SocketOwner> {
+export async function socketOwner(address: Omit<SocketFile, 'path'>): Promise<SocketOwner> {
   const account = address.user === undefined ? undefined : await findUser(address.user);
   const gid = address.group === undefined ? account?.gid : await findGroup(address.group);
   return { mode: address.mode, uid: account?.uid, gid };

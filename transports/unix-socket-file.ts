@@ -24,7 +24,7 @@ import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bind } from './listening.ts';
 import type { Log } from '../plugins/contract/index.ts';
-import { assertPathFits, type SocketOwner } from './unix-options.ts';
+import { assertPathFits, socketOwner, type SocketFile, type SocketOwner } from './unix-options.ts';
 
 const GRACE = 50;
 /** Bytes that the private folder's name adds to the path while binding. */
@@ -133,6 +133,13 @@ async function publish(server: Server, path: string, owner: SocketOwner, log: Lo
   } finally {
     fs.rmdirSync(folder);
   }
+}
+
+/** What would keep a socket from being made there, found without making it. */
+export async function inspectSocketFile(address: SocketFile): Promise<string[]> {
+  const checks = [async () => resolveParent(address.path), async () => socketOwner(address)];
+  const results = await Promise.allSettled(checks.map((check) => check()));
+  return results.flatMap((result) => (result.status === 'rejected' ? [(result.reason as Error).message] : []));
 }
 
 export interface PublishedSocket {

@@ -20,6 +20,9 @@ export const unix = defineTransport({
     group: options.group,
   }),
   occupies: ({ path }) => `unix:${path}`,
+  reach: () => 'local',
+  inspect: async (address, role) =>
+    role === 'source' ? (await import('./unix-socket-file.ts')).inspectSocketFile(address) : [],
 
   async listen(address, { accept, log, signal, folders }) {
     const [{ listenAt }, owner] = await Promise.all([import('./unix-socket-file.ts'), socketOwner(address)]);

@@ -3,7 +3,7 @@
  * Here is what the three schemes are; websocket-address.ts reads them, websocket-listen.ts and websocket-dial.ts work.
  */
 import { defineTransport, type OptionSpecs, type ParseInput } from '../plugins/contract/index.ts';
-import { formatHostPort } from './host-port.ts';
+import { formatHostPort, reachOfHost } from './host-port.ts';
 import { TLS_OPTIONS, parseTlsNames } from './tls-options.ts';
 import { SOCKET_FILE_OPTIONS, parseMode, parseSocketPath } from './unix-options.ts';
 import { HTTP_OPTIONS, parseHttp, placeOf, splitTarget, type WebSocketAddress } from './websocket-address.ts';
@@ -24,9 +24,15 @@ function webSocket<const S extends OptionSpecs>(
     negotiates: true,
     caveats: [`over ${scheme} a plain WebSocket peer cannot end one direction by itself: its close ends both`],
     parse,
+    reach: ({ place }) => (place.kind === 'unix' ? 'local' : reachOfHost(place.host)),
     occupies: (address) =>
       placeOf(address).endsWith(':0') ? undefined : `web server ${placeOf(address)}, path ${address.path}`,
-    inspect: async ({ tls }) => (tls === undefined ? [] : (await import('./tls-credentials.ts')).inspectTls(tls)),
+    async inspect({ tls, place }, role) {
+      if (tls !== undefined) return (await import('./tls-credentials.ts')).inspectTls(tls);
+      return place.kind === 'unix' && role === 'source'
+        ? (await import('./unix-socket-file.ts')).inspectSocketFile(place)
+        : [];
+    },
     listen: async (address, context) => (await import('./websocket-listen.ts')).listenWebSocket(address, context),
 
     async dial(address, context) {

@@ -2,23 +2,18 @@
 import { loadConfiguration } from '../config/links.ts';
 import { locateConfig } from '../config/locate.ts';
 import { jsonSchema } from '../config/schema.ts';
+import { inspectLink } from '../inspect.ts';
 import { explainLink, type Link } from '../link.ts';
 import { createEnvironment } from './environment.ts';
 import type { CheckFlags } from './flags.ts';
 
-/** What the link's files and programs lack: found by looking, not by opening. */
-async function faultsOf({ source, sink }: Link): Promise<string[]> {
-  const faults = await Promise.all(
-    [source, sink].map(async ({ transport, parsed, role }) => (await transport.inspect?.(parsed, role)) ?? []),
-  );
-  return faults.flat();
-}
-
+/** What is wrong comes first; what a pair cannot carry is told once. */
 function describe(link: Link, faults: readonly string[]): string {
-  const who = link.allow.length > 0 ? `\n  allow   ${link.allow.join(', ')}` : '';
-  const notes = explainLink(link).map((sentence) => `\n  note    ${sentence}`);
-  const wrong = faults.map((fault) => `\n  WRONG   ${fault}`);
-  return `${link.name}\n  source  ${link.source.text}\n  sink    ${link.sink.text}${who}${notes.join('')}${wrong.join('')}\n`;
+  const who = link.allow.length > 0 ? [`allow   ${link.allow.join(', ')}`] : [];
+  const wrong = faults.map((fault) => `WRONG   ${fault}`);
+  const notes = [...new Set(explainLink(link))].map((sentence) => `note    ${sentence}`);
+  const lines = [`source  ${link.source.text}`, `sink    ${link.sink.text}`, ...who, ...wrong, ...notes];
+  return `${link.name}\n${lines.map((line) => `  ${line}\n`).join('')}`;
 }
 
 /** Resolves with the exit status: 78 if something is missing, else 0. */
@@ -30,7 +25,7 @@ export async function runCheck(flags: CheckFlags): Promise<number> {
   }
   const file = locateConfig(flags.config, process.env);
   const links = await loadConfiguration(file, registry);
-  const faults = await Promise.all(links.map(faultsOf));
+  const faults = await Promise.all(links.map(inspectLink));
   for (const [index, link] of links.entries()) process.stdout.write(`${describe(link, faults[index] ?? [])}\n`);
   const count = faults.flat().length;
   process.stdout.write(

@@ -2,6 +2,7 @@
 import { assertKnown } from '../access.ts';
 import { parseAddress, type Address } from '../address.ts';
 import { SluiceError } from '../errors.ts';
+import { inspectAddress } from '../inspect.ts';
 import { LIMITS } from '../limits.ts';
 import { servesOnce, type Link } from '../link.ts';
 import type { Outcome } from '../relay.ts';
@@ -46,6 +47,8 @@ export async function runLink(source: string, sink: string, flags: LinkFlags): P
   const link = readLink(source, sink, flags, registry);
   const usesStdio = link.source.scheme === 'stdio' || link.sink.scheme === 'stdio';
   const signalled = usesStdio ? watchAsProxy(environment) : watchAsGateway(gateway, log);
+  if (!link.once)
+    for (const fault of await inspectAddress(link.sink)) log.warn('the sink is not ready', { reason: fault });
   const opened = await gateway.open(link);
   if (!flags.quiet) progress = await showProgress(gateway, process.stderr);
   const outcome = await opened.done;

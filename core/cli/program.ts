@@ -48,7 +48,9 @@ export function createProgram(exit: (status: number) => void): Command {
     .helpOption('-h, --help', 'print help')
     .helpCommand(false)
     .exitOverride()
-    .configureOutput({ writeErr: (text) => process.stderr.write(text.replace(/^error: /, 'sluice: ')) })
+    .configureOutput({
+      writeErr: (text) => process.stderr.write(text.replace(/^error: (.*)/, 'sluice: $1 [SLUICE_USAGE]')),
+    })
     .showHelpAfterError('(sluice --help shows the commands)')
     .addHelpText(
       'after',

@@ -1,15 +1,35 @@
 /** `sluice run`: the gateway, with all links of a configuration. All of them open, or none. */
 import { loadConfiguration } from '../config/links.ts';
 import { locateConfig } from '../config/locate.ts';
+import { SluiceError } from '../errors.ts';
+import { inspectAddress } from '../inspect.ts';
+import type { Link } from '../link.ts';
+import type { Log } from '../../plugins/contract/index.ts';
 import { composeByContainer, createEnvironment } from './environment.ts';
 import type { ConfigFlags } from './flags.ts';
 import { watchAsGateway } from './signals.ts';
+
+/**
+ * A source that cannot be opened as it is written is refused before anything starts, and would be refused again: 78, so
+ * that systemd does not try for ever. What a sink lacks may come later (a folder not mounted yet), and is a warning.
+ *
+ * @throws SluiceError SLUICE_CONFIG with a line for each fault
+ */
+async function assertSound(links: readonly Link[], log: Log): Promise<void> {
+  const faults: string[] = [];
+  for (const { name, source, sink } of links) {
+    for (const fault of await inspectAddress(source)) faults.push(`link "${name}": ${source.text}: ${fault}`);
+    for (const fault of await inspectAddress(sink)) log.warn('the sink is not ready', { link: name, reason: fault });
+  }
+  if (faults.length > 0) throw new SluiceError('SLUICE_CONFIG', faults.join('\n'));
+}
 
 /** Resolves with the process's exit status, when every link is done or the gateway was stopped. */
 export async function runGateway(flags: ConfigFlags): Promise<number> {
   const { gateway, log, registry } = await createEnvironment(flags, { compose: composeByContainer });
   const file = locateConfig(flags.config, process.env);
   const links = await loadConfiguration(file, registry);
+  await assertSound(links, log);
   const signalled = watchAsGateway(gateway, log);
   try {
     const opened = [];

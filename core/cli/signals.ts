@@ -39,12 +39,14 @@ export interface ProxySignals {
 /**
  * borg starts its remote shell with SIGINT ignored, so that Ctrl-C lets it write a checkpoint; Node forgets that. So:
  * on a terminal SIGINT cuts; elsewhere bytes go on both ways, and an end of input after it is a cut, because a
- * pipeline that was interrupted must not look complete at its far end. TERM and HUP cut at once.
+ * pipeline that was interrupted must not look complete at its far end. A second SIGINT, TERM and HUP cut at once.
  */
 export function onProxySignals({ abort, interrupt }: ProxySignals): void {
+  let interrupts = 0;
   process.on('SIGINT', () => {
+    interrupts += 1;
     const onTerminal = isatty(0); // not process.stdin: its getter opens what `stdio:` reads already, and throws
-    if (onTerminal) abort(statusOfSignal('SIGINT'), 'interrupted');
+    if (onTerminal || interrupts > 1) abort(statusOfSignal('SIGINT'), 'interrupted');
     else interrupt();
   });
   for (const name of ['SIGTERM', 'SIGHUP'] as const) {

@@ -8,7 +8,12 @@ const rolesOf = ({ listen, dial }: Transport): string =>
 
 function describeOption(name: string, { type, values, role, default: value, help }: OptionSpec): string {
   const shape = values?.join('|') ?? type;
-  const notes = [role && `${role} only`, value !== undefined && `default ${value}`].filter(Boolean).join(', ');
+  const notes = [
+    role && `${role} only`,
+    value !== undefined && `default ${type === 'duration' ? `${Number(value) / 1000}s` : value}`,
+  ]
+    .filter(Boolean)
+    .join(', ');
   return `    ${`${name}=${shape}`.padEnd(24)} ${help}${notes && ` (${notes})`}`;
 }
 

@@ -112,6 +112,8 @@ export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
   parse(input: ParseInput<S>): A;
   /** What a source at this address occupies; two links that occupy the same are refused before anything starts. */
   occupies?(address: A): string | undefined;
+  /** Who could reach a source at this address, as far as the address alone tells. */
+  reach?(address: A): 'local' | 'network' | undefined;
   /** Looks at what the address needs (files, programs) without opening it, for `sluice check`: one sentence a fault. */
   inspect?(address: A, role: Role): Promise<readonly string[]>;
   listen?(address: A, context: ListenContext): Promise<Listener>;

@@ -1,0 +1,20 @@
+/** What is wrong with a link, found by looking and not by opening anything: for `check`, and before a start. */
+import { ANYONE, type Link } from './link.ts';
+import type { Address } from './address.ts';
+
+/** What the files, folders, accounts and programs of an address lack. */
+export const inspectAddress = async ({ transport, parsed, role }: Address): Promise<readonly string[]> =>
+  (await transport.inspect?.(parsed, role)) ?? [];
+
+/** Access is judged on the bound address; an address that names its place tells it beforehand. */
+function inspectAccess({ source, allow }: Link): string[] {
+  if (allow.includes(ANYONE) || source.transport.reach?.(source.parsed) !== 'network') return [];
+  return [
+    `${source.text} can be reached from the network, and nobody is allowed to use it; say "allow: anyone", or listen on 127.0.0.1`,
+  ];
+}
+
+export async function inspectLink(link: Link): Promise<readonly string[]> {
+  const [ofSource, ofSink] = await Promise.all([inspectAddress(link.source), inspectAddress(link.sink)]);
+  return [...inspectAccess(link), ...ofSource, ...ofSink];
+}
