@@ -38,7 +38,7 @@ export interface Address {
   readonly session: boolean;
   /** What the transport's `parse` made of it. */
   readonly parsed: unknown;
-  /** As the user would write it; never holds a secret, since options name files and not values. */
+  /** As the user wrote it, but for the values of options that are secret. */
   readonly text: string;
 }
 
@@ -98,6 +98,16 @@ export function formatParts({ scheme, target, pairs }: Parts, registry: Registry
   return `${scheme}:${slashes}${encode(target, /[%?#\s]/g)}${query.length > 0 ? '?' : ''}${query.join('&')}`;
 }
 
+const mask = (pairs: Parts['pairs'], { options }: Transport): Parts['pairs'] =>
+  pairs.map(([key, value]) => [key, Object.hasOwn(options, key) && options[key]?.secret ? '***' : value]);
+
+/** The text of an address for logs and messages. */
+function showAddress(parts: Parts, text: string, registry: Registry): string {
+  const transport = registry.get(parts.scheme);
+  const isSecret = parts.pairs.some(([key]) => Object.hasOwn(transport.options, key) && transport.options[key]?.secret);
+  return isSecret ? formatParts({ ...parts, pairs: mask(parts.pairs, transport) }, registry) : text;
+}
+
 /** Makes paths absolute: `~/` is this user's home; anything else is relative to `folder`. `~name` is not expanded. */
 export const pathResolver =
   (folder: string) =>
@@ -128,8 +138,9 @@ export interface AddressContext {
 }
 
 /** Reads an address for one role. @throws SluiceError SLUICE_ADDRESS, whose cause is an OptionError where one key is at fault. */
-export function parseAddress(text: string, context: AddressContext): Address {
-  const parts = splitAddress(text, context.registry);
+export function parseAddress(written: string, context: AddressContext): Address {
+  const parts = splitAddress(written, context.registry);
+  const text = showAddress(parts, written, context.registry);
   const transport = context.registry.get(parts.scheme);
   assertRole(transport, context.role, text);
   const resolvePath = pathResolver(context.folder);

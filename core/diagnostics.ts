@@ -11,7 +11,14 @@ export function carryDiagnostics(from: Readable | undefined, to: Writable | unde
   if (from === undefined) return;
   from.on('error', () => {});
   if (to === undefined) logLines(from, log);
-  else from.pipe(to, { end: false });
+  else {
+    const readOn = (): void => {
+      from.unpipe(to);
+      from.resume(); // nobody is there to be shown it, and the command must not stop for that
+    };
+    to.once('error', readOn).once('close', readOn);
+    from.pipe(to, { end: false });
+  }
 }
 
 /** Bytes that may be logged now: `diagnosticsBurst` at once, `diagnosticsRate` per second after that. */

@@ -24,7 +24,7 @@ export async function dial(
     refused.reject(reason);
     attempt.abort(reason);
   };
-  const onCancel = (): void => giveUp('the source went away');
+  const onCancel = (): void => giveUp(SluiceError.is(cancel.reason) ? cancel.reason.message : 'the source went away');
   const deadline = setTimeout(() => giveUp(`no answer within ${LIMITS.dialTimeout / 1000} s`), LIMITS.dialTimeout);
   cancel.addEventListener('abort', onCancel);
   if (cancel.aborted) onCancel();

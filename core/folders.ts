@@ -1,8 +1,9 @@
 /** Where this user's files belong, by the XDG base directories and by what systemd sets for a service. */
 import { lstatSync, mkdirSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SluiceError } from './errors.ts';
+import { baseDirectory, baseOrHome } from './xdg.ts';
 import type { Folders } from '../plugins/contract/index.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -18,13 +19,13 @@ function privateFolder(path: string, uid: number): string {
 function runtimeBase(environment: Environment, uid: number): string {
   const [own] = (environment['RUNTIME_DIRECTORY'] ?? '').split(':');
   if (own) return own;
-  const base = environment['XDG_RUNTIME_DIR'] ?? (uid === 0 ? '/run' : undefined);
+  const base = baseDirectory(environment, 'XDG_RUNTIME_DIR') ?? (uid === 0 ? '/run' : undefined);
   return base === undefined ? join(tmpdir(), `sluice-${uid}`) : join(base, 'sluice');
 }
 
 function stateBase(environment: Environment): string {
   const [own] = (environment['STATE_DIRECTORY'] ?? '').split(':');
-  return own || join(environment['XDG_STATE_HOME'] ?? join(homedir(), '.local/state'), 'sluice');
+  return own || join(baseOrHome(environment, 'XDG_STATE_HOME', '.local/state'), 'sluice');
 }
 
 /** Folders are made when first asked for, so that a command that needs none leaves none. */

@@ -17,6 +17,7 @@ export class Gateway {
   readonly #context: LinkContext;
   readonly #open = new Set<OpenLink>();
   #accepted = 0;
+  #isClosing = false;
 
   constructor(log: CoreLog, folders: Folders) {
     this.#context = { log, folders, running: new Set(), number: () => (this.#accepted += 1) };
@@ -27,9 +28,16 @@ export class Gateway {
     return this.#context.running;
   }
 
-  /** Listens. @throws SluiceError SLUICE_LISTEN, SLUICE_ACCESS; then nothing of the link is left. */
+  /** Listens. @throws SluiceError SLUICE_LISTEN, SLUICE_ACCESS, SLUICE_STOPPED; then nothing of the link is left. */
   async open(link: Link): Promise<OpenLink> {
+    const stopped = new SluiceError('SLUICE_STOPPED', `the gateway was stopped before link "${link.name}" was open`);
+    if (this.#isClosing) throw stopped;
     const opened = await openLink(link, this.#context);
+    if (this.#isClosing) {
+      opened.stopListening();
+      await opened.done;
+      throw stopped;
+    }
     this.#open.add(opened);
     void opened.done.then(() => this.#open.delete(opened));
     return opened;
@@ -40,6 +48,7 @@ export class Gateway {
    * @param drain ms that running connections get
    */
   async close(drain: number = LIMITS.drain): Promise<number> {
+    this.#isClosing = true;
     const links = [...this.#open];
     for (const opened of links) opened.stopListening();
     const { running, log } = this.#context;

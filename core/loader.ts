@@ -5,9 +5,10 @@
  */
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { pathResolver } from './address.ts';
 import { SluiceError, reasonOf } from './errors.ts';
-import { readOwnFile } from './own-file.ts';
+import { assertOwnFolder, readOwnFile } from './own-file.ts';
 import * as contract from '../plugins/contract/index.ts';
 import type { Transport } from '../plugins/contract/index.ts';
 
@@ -54,16 +55,24 @@ function locate(plugin: string, folder: string): string {
   return realpathSync(path);
 }
 
+/** A folder's own entry file counts as well as the folder: who can write either decides what runs. */
+async function assertOwnPlugin(path: string, entryOf: (folder: string) => string): Promise<void> {
+  if (statSync(path).isFile()) return void (await readOwnFile(path));
+  await assertOwnFolder(path);
+  const entry = entryOf(path);
+  await readOwnFile(entry.startsWith('file:') ? fileURLToPath(entry) : entry);
+}
+
 /** Loads one plugin. @throws SluiceError SLUICE_PLUGIN */
 export async function loadPlugin(plugin: string, folder: string): Promise<Transport> {
   const path = locate(plugin, folder);
   try {
-    if (statSync(path).isFile()) await readOwnFile(path);
     const { createJiti } = await import('jiti/static');
     const jiti = createJiti(join(folder, 'sluice.yaml'), {
       fsCache: false,
       virtualModules: { 'sluice/plugin': contract },
     });
+    await assertOwnPlugin(path, (folderPath) => jiti.esmResolve(folderPath));
     return assertTransport(plugin, await jiti.import(path, { default: true }));
   } catch (error) {
     if (SluiceError.is(error)) throw error;

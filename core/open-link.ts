@@ -162,6 +162,7 @@ export async function openLink(link: Link, context: LinkContext): Promise<OpenLi
     ...(listener.dial && { dial: listener.dial }),
   });
   for (const sentence of explainLink(link)) log.debug('cannot carry', { what: sentence });
-  const done = listener.closed.then(() => intake.over());
+  const onFault = (error: unknown): void => log.error('the source did not close cleanly', { reason: reasonOf(error) });
+  const done = listener.closed.catch(onFault).then(() => intake.over());
   return new OpenLink(link, listener, done, stop);
 }

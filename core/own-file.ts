@@ -1,5 +1,6 @@
-/** Files that decide what runs (configuration, plugins) must be ours or root's, and nobody else's to write. */
-import { open } from 'node:fs/promises';
+/** Files and folders that decide what runs (configuration, plugins) must be ours or root's, and nobody else's to write. */
+import type { Stats } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
 
 /**
  * The text of a file that only this user and root can change. Owner and mode are read from the open file, so that it
@@ -11,14 +12,21 @@ export async function readOwnFile(path: string): Promise<string> {
   const file = await open(path);
   try {
     const found = await file.stat();
-    const uid = process.getuid?.() ?? 0;
     if (!found.isFile()) throw new Error(`${path} is not a file`);
-    if (found.uid !== uid && found.uid !== 0) {
-      throw new Error(`${path} belongs to user ${found.uid}, and only you (${uid}) or root may own it; chown it`);
-    }
-    if ((found.mode & 0o022) !== 0) throw new Error(`${path} can be written by others; run: chmod go-w ${path}`);
+    assertOwn(path, found);
     return await file.readFile('utf8');
   } finally {
     await file.close();
   }
+}
+
+/** @throws Error if somebody else could put other files into the folder */
+export const assertOwnFolder = async (path: string): Promise<void> => assertOwn(path, await stat(path));
+
+function assertOwn(path: string, { uid: owner, mode }: Stats): void {
+  const uid = process.getuid?.() ?? 0;
+  if (owner !== uid && owner !== 0) {
+    throw new Error(`${path} belongs to user ${owner}, and only you (${uid}) or root may own it; chown it`);
+  }
+  if ((mode & 0o022) !== 0) throw new Error(`${path} can be written by others; run: chmod go-w ${path}`);
 }

@@ -12,7 +12,7 @@ import { Socket } from 'node:net';
 import type { Duplex, Writable } from 'node:stream';
 import { LIMITS } from './limits.ts';
 
-/** Counts what has moved; `touched` is the time of the last progress in either direction. */
+/** Counts what has moved. */
 export interface Meter {
   bytes: number;
   /** Called for each chunk read and each write completed. */
@@ -30,7 +30,7 @@ export function pumpStream(from: Duplex, to: Duplex, meter: Meter): void {
     meter.bytes += chunk.length;
     meter.progress();
     if (!to.writable) return;
-    const hasRoom = to.write(chunk) || to.writableLength < LIMITS.readBuffer;
+    const hasRoom = to.write(chunk, meter.progress) || to.writableLength < LIMITS.readBuffer;
     gather();
     if (!hasRoom) from.pause();
   });

@@ -9,7 +9,7 @@ import type { Link } from './link.ts';
 import type { CoreLog } from './log.ts';
 import { protocolsOf, reach } from './sessions.ts';
 import { Relay, abortConnection, type Outcome } from './relay.ts';
-import type { ExitStatus, Folders, Inbound } from '../plugins/contract/index.ts';
+import type { ExitStatus, Folders, Inbound, Outbound } from '../plugins/contract/index.ts';
 
 export interface Traffic {
   readonly toSink: number;
@@ -45,7 +45,7 @@ export function serve(link: Link, inbound: Inbound, { log, folders }: ServeConte
       return superviseHandOff(inbound, adopted, stop.signal);
     }
     const outbound = await dialWhileOpen(link, inbound, context, stop.signal);
-    inbound.established?.({ exit: outbound.exit !== undefined });
+    tellEstablished(inbound, outbound);
     log.info('opened', { sink: outbound.peer.address });
     carryDiagnostics(outbound.diagnostics, inbound.diagnostics, log);
     relay = new Relay(inbound, outbound, { idleAfterEnd: link.idleAfterEnd });
@@ -72,6 +72,16 @@ export function serve(link: Link, inbound: Inbound, { log, folders }: ServeConte
     traffic,
     abort: (reason) => stop.abort(reason),
   };
+}
+
+/** What a source throws must not leave the sink behind. */
+function tellEstablished(inbound: Inbound, outbound: Outbound): void {
+  try {
+    inbound.established?.({ exit: outbound.exit !== undefined });
+  } catch (error) {
+    abortConnection(outbound, error as Error);
+    throw error;
+  }
 }
 
 /** A source that goes away while its sink is being dialed ends the attempt. */

@@ -27,6 +27,13 @@ export interface Program {
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** The commands that run now: they are killed when we end; one listener for all, however many they are. */
+const running = new Set<Command>();
+
+function killAll(): void {
+  for (const command of running) command.signal('SIGKILL');
+}
+
 /** A running command. It owns the process until that has ended. */
 export class Command {
   readonly child: ChildProcess;
@@ -38,12 +45,10 @@ export class Command {
   private constructor(child: ChildProcess) {
     this.child = child;
     for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.on('error', () => {});
-    const killWithUs = (): void => this.signal('SIGKILL');
-    process.once('exit', killWithUs);
     this.exit = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
         this.#running = false;
-        process.off('exit', killWithUs);
+        running.delete(this);
         resolve(signal === null ? { code: code ?? 0 } : { signal });
       });
     });
@@ -54,6 +59,8 @@ export class Command {
     const child = spawn(file, args, { cwd, env, stdio: stdio ?? 'pipe', detached: true });
     const command = new Command(child);
     await once(child, 'spawn'); // rejects with the reason if it cannot be
+    if (!process.listeners('exit').includes(killAll)) process.once('exit', killAll);
+    running.add(command);
     child.on('error', () => {}); // later errors are of signals to a process that is gone
     return command;
   }
@@ -61,11 +68,11 @@ export class Command {
   /** To the whole group. */
   signal(signal: NodeJS.Signals): void {
     const { pid } = this.child;
-    if (pid === undefined || !this.#running) return;
+    if (pid === undefined) return;
     try {
-      process.kill(-pid, signal);
+      process.kill(-pid, signal); // also when its leader is gone: others of the group may not be
     } catch {
-      this.child.kill(signal); // the group is gone, or not there yet
+      if (this.#running) this.child.kill(signal); // the group is gone, or not there yet
     }
   }
 
@@ -83,9 +90,20 @@ export class Command {
     else term();
   }
 
+  /** Until the whole group is gone: a number that is a group's is not given away, so that it cannot be another's. */
   #after(milliseconds: number, act: () => void): void {
     const timer = setTimeout(act, milliseconds);
-    void this.exit.then(() => clearTimeout(timer));
+    void this.exit.then(() => {
+      if (!this.#hasGroup()) clearTimeout(timer);
+    });
+  }
+
+  #hasGroup(): boolean {
+    try {
+      return process.kill(-(this.child.pid ?? 0), 0);
+    } catch {
+      return false;
+    }
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { pinOf, readKeyPair, type KeyPair } from './tls-credentials.ts';
@@ -31,17 +31,24 @@ async function make(): Promise<KeyPair> {
   return { cert: certificate.toString('pem'), key: PemConverter.encode(pkcs8, PemConverter.PrivateKeyTag) };
 }
 
+/** Makes the folder with both files elsewhere, then renames it: of several that start at once, one wins. */
+async function keep(folder: string): Promise<void> {
+  const { cert, key } = await make();
+  const draft = await mkdtemp(`${folder}-`);
+  await writeFile(join(draft, 'key.pem'), key, { mode: 0o600 });
+  await writeFile(join(draft, 'cert.pem'), cert, { mode: 0o600 });
+  try {
+    await rename(draft, folder);
+  } catch (error) {
+    await rm(draft, { recursive: true });
+    if (!existsSync(folder)) throw error;
+  }
+}
+
 /** The kept pair, made if there is none yet, and its pin. */
 export async function selfSigned(state: string): Promise<KeyPair & { readonly pin: string }> {
   const folder = join(state, 'self-signed');
-  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
-  if (!existsSync(cert)) {
-    const made = await make();
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    await writeFile(key, made.key, { mode: 0o600 });
-    await writeFile(`${cert}.new`, made.cert, { mode: 0o600 });
-    await rename(`${cert}.new`, cert); // last, so that a crash in between leaves no half pair
-  }
-  const pair = await readKeyPair(cert, key);
+  if (!existsSync(folder)) await keep(folder);
+  const pair = await readKeyPair(join(folder, 'cert.pem'), join(folder, 'key.pem'));
   return { ...pair, pin: pinOf(new X509Certificate(pair.cert)) };
 }

@@ -104,14 +104,21 @@ async function assertFree(path: string, log: Log): Promise<void> {
   log.info('a stale socket is replaced', { path });
 }
 
-/** Folders that a crashed bind of ours has left beside the path. */
+const PRIVATE_FOLDER = /^\.sl-[A-Za-z0-9]{6}$/;
+
+/** Removes the private folders that a crashed bind of ours has left beside the path: made by us, old, and as we make them. */
 function sweep(folder: string): void {
   for (const name of fs.readdirSync(folder)) {
     const path = join(folder, name);
-    const found = name.startsWith(PRIVATE_PREFIX) ? lstat(path) : undefined;
+    const found = PRIVATE_FOLDER.test(name) ? lstat(path) : undefined;
     if (!found?.isDirectory() || found.uid !== process.getuid?.() || Date.now() - found.mtimeMs < 10_000) continue;
-    fs.rmSync(join(path, 's'), { force: true });
-    fs.rmdirSync(path);
+    try {
+      const inside = fs.readdirSync(path);
+      if (inside.length === 1 && lstat(join(path, 's'))?.isSocket()) fs.unlinkSync(join(path, 's'));
+      fs.rmdirSync(path);
+    } catch {
+      // not empty, so not ours; or another gateway that starts now was faster
+    }
   }
 }
 
@@ -132,6 +139,24 @@ async function publish(server: Server, path: string, owner: SocketOwner, log: Lo
     throw error;
   } finally {
     fs.rmdirSync(folder);
+  }
+}
+
+/** What removes the files that are published now; one listener for all, however many they are. */
+const published = new Set<() => void>();
+
+function removeAtExit(remove: () => void): void {
+  if (published.size === 0 && !process.listeners('exit').includes(removeAll)) process.once('exit', removeAll);
+  published.add(remove);
+}
+
+function removeAll(): void {
+  for (const remove of published) {
+    try {
+      remove();
+    } catch {
+      // the folder has become read-only, or somebody else's: the next start finds the socket stale
+    }
   }
 }
 
@@ -171,15 +196,18 @@ export async function listenAt(
   const remove = (): void => {
     if (lstat(real)?.ino === ino) fs.unlinkSync(real);
   };
-  process.once('exit', remove);
+  removeAtExit(remove);
   return {
     path: real,
     async unpublish() {
-      process.off('exit', remove);
-      remove();
-      await sleep(GRACE);
-      server.close();
-      fs.closeSync(held);
+      published.delete(remove);
+      try {
+        remove();
+        await sleep(GRACE);
+      } finally {
+        server.close();
+        fs.closeSync(held);
+      }
     },
   };
 }

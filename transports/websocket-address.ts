@@ -10,8 +10,13 @@ export const HTTP_OPTIONS = {
     help: 'time between pings; proxies cut what is silent for 30 to 60 s; 0s for none',
   },
   origin: { type: 'list', role: 'source', help: 'web origin that may connect, as https://host; none may by default' },
-  header: { type: 'list', role: 'sink', help: '"Name: value" to send with the request; may be repeated' },
-  query: { type: 'string', role: 'sink', help: 'query for the far web server, percent-encoded once more' },
+  header: { type: 'list', role: 'sink', secret: true, help: '"Name: value" to send with the request; may be repeated' },
+  query: {
+    type: 'string',
+    role: 'sink',
+    secret: true,
+    help: 'query for the far web server, percent-encoded once more',
+  },
 } as const;
 
 /** Where the HTTP server is. */

@@ -90,7 +90,8 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
   }
 
   #beat(ping: number): void {
-    if (this.#ws.isPaused) this.#sign(); // we do not read, so we cannot know
+    const isStalled = !this.#marked && this.#ws.bufferedAmount > 0; // a plain peer that does not read sees no ping
+    if (this.#ws.isPaused || isStalled) this.#sign(); // nothing can be known now
     if (performance.now() - this.#lastSign > ping * PINGS_UNTIL_DEAD) {
       this.destroy(new Error(`no sign of life for ${(ping * PINGS_UNTIL_DEAD) / 1000} s`));
     } else if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();

@@ -26,7 +26,9 @@ function webSocket<const S extends OptionSpecs>(
     parse,
     reach: ({ place }) => (place.kind === 'unix' ? 'local' : reachOfHost(place.host)),
     occupies: (address) =>
-      placeOf(address).endsWith(':0') ? undefined : `web server ${placeOf(address)}, path ${address.path}`,
+      address.place.kind === 'tcp' && address.place.port === 0
+        ? undefined
+        : `web server ${placeOf(address)}, path ${address.path}`,
     async inspect({ tls, place }, role) {
       if (tls !== undefined) return (await import('./tls-credentials.ts')).inspectTls(tls);
       return place.kind === 'unix' && role === 'source'

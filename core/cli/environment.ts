@@ -23,6 +23,8 @@ interface Composed {
 
 export interface EnvironmentOptions {
   readonly compose?: (singletons: Singletons) => Composed | Promise<Composed>;
+  /** Of the log, where no flag sets it. */
+  readonly level?: LogLevel;
   /** Called before a line of the log is written. */
   readonly beforeLine?: () => void;
 }
@@ -43,19 +45,19 @@ export async function composeByContainer(singletons: Singletons): Promise<Compos
   return { registry: container.get(tokens.registry), gateway: container.get(tokens.gateway) };
 }
 
-function levelOf({ verbose, quiet }: GlobalFlags): LogLevel {
+function levelOf({ verbose, quiet }: GlobalFlags, otherwise: LogLevel): LogLevel {
   if (verbose) return 'debug';
-  return quiet ? 'warning' : 'info';
+  return quiet ? 'warning' : otherwise;
 }
 
 /** @throws SluiceError SLUICE_PLUGIN for a `--plugin` that cannot be loaded */
 export async function createEnvironment(
   flags: GlobalFlags,
-  { compose = composeDirectly, beforeLine }: EnvironmentOptions = {},
+  { compose = composeDirectly, level = 'info', beforeLine }: EnvironmentOptions = {},
 ): Promise<Environment> {
   const output = process.stderr;
   const log = createLog({
-    level: levelOf(flags),
+    level: levelOf(flags, level),
     format: flags.logFormat,
     colour: output.isTTY && output.hasColors(),
     output,

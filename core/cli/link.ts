@@ -5,6 +5,7 @@ import { SluiceError } from '../errors.ts';
 import { inspectAddress } from '../inspect.ts';
 import { LIMITS } from '../limits.ts';
 import { servesOnce, type Link } from '../link.ts';
+import type { LogLevel } from '../log.ts';
 import type { Outcome } from '../relay.ts';
 import type { Registry } from '../registry.ts';
 import { createEnvironment, type Environment } from './environment.ts';
@@ -39,10 +40,14 @@ export function readLink(source: string, sink: string, flags: LinkFlags, registr
   };
 }
 
-/** Resolves with the process's exit status. */
-export async function runLink(source: string, sink: string, flags: LinkFlags): Promise<number> {
+/**
+ * Resolves with the process's exit status.
+ *
+ * @param level of the log where no flag sets it: `connect` stands in for other programs, which say little
+ */
+export async function runLink(source: string, sink: string, flags: LinkFlags, level?: LogLevel): Promise<number> {
   let progress: Progress | undefined;
-  const environment = await createEnvironment(flags, { beforeLine: () => progress?.clear() });
+  const environment = await createEnvironment(flags, { beforeLine: () => progress?.clear(), ...(level && { level }) });
   const { gateway, log, registry } = environment;
   const link = readLink(source, sink, flags, registry);
   const usesStdio = link.source.scheme === 'stdio' || link.sink.scheme === 'stdio';
@@ -66,6 +71,7 @@ function watchAsProxy({ gateway, interrupt }: Environment): Signalled {
     abort: (code, why) => {
       status = code;
       gateway.abort(why);
+      void gateway.close(0); // a sink of stdio has a source that listens
     },
   });
   return { status: async () => status };

@@ -116,7 +116,7 @@ function addConnect(program: Command, exit: (status: number) => void): void {
     )
     .action(async (sink: string, flags: LinkFlags) => {
       const { runLink } = await import('./link.ts');
-      exit(await runLink('stdio:', sink, { ...flags, ...(flags.verbose ? {} : { quiet: true }) }));
+      exit(await runLink('stdio:', sink, flags, 'warning'));
     });
 }
 

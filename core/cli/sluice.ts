@@ -3,9 +3,9 @@
  * The command's entry. It looks at the Node that runs it before anything is loaded that an old Node cannot read: keep
  * it to what Node 12 knows. Compiled code is kept in the user's own cache folder, which saves a fifth of the start.
  */
-import { homedir } from 'node:os';
 import module from 'node:module';
 import { join } from 'node:path';
+import { baseOrHome } from '../xdg.ts';
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 
@@ -15,6 +15,6 @@ if (major < 22 || (major === 22 && minor < 22)) {
   );
   process.exitCode = 255;
 } else {
-  module.enableCompileCache(join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'sluice'));
+  module.enableCompileCache(join(baseOrHome(process.env, 'XDG_CACHE_HOME', '.cache'), 'sluice'));
   void import('./main.ts').then(({ main }) => main(process.argv.slice(2)));
 }

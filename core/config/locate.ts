@@ -1,13 +1,13 @@
 /** Which configuration file: the first that exists, nothing merged, and never one from the working directory. */
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { SluiceError } from '../errors.ts';
+import { baseOrHome } from '../xdg.ts';
 
 export function locateConfig(flag: string | undefined, environment: NodeJS.ProcessEnv): string {
   const named = flag ?? environment['SLUICE_CONFIG'];
   if (named !== undefined) return resolve(named);
-  const base = environment['XDG_CONFIG_HOME'] ?? join(homedir(), '.config');
+  const base = baseOrHome(environment, 'XDG_CONFIG_HOME', '.config');
   const places = [join(base, 'sluice/sluice.yaml'), '/etc/sluice/sluice.yaml'];
   const found = places.find((place) => existsSync(place));
   if (found !== undefined) return found;

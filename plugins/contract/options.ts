@@ -8,6 +8,8 @@ export interface OptionSpec {
    */
   readonly type: 'string' | 'choice' | 'boolean' | 'integer' | 'path' | 'duration' | 'list' | 'map';
   readonly help: string;
+  /** Its value is never shown, in a log or a message. */
+  readonly secret?: true;
   /** The role in which the option has a meaning; absent: both. In the other role it is an error. */
   readonly role?: 'source' | 'sink';
   readonly values?: readonly string[];

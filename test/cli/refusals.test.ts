@@ -72,8 +72,13 @@ const REFUSED: readonly (readonly [string, readonly string[], number, RegExp])[]
   ['a descriptor as a sink', ['connect', 'fd:3'], 78, /"fd" can only be a source; put it first/],
   ['no sink', ['link', here], 255, /missing required argument 'sink'/],
   ['too many addresses', ['connect', here, here], 255, /too many arguments/],
-  ['an unknown flag', ['link', '--alow', 'anyone', here, cat], 255, /unknown option '--alow'\n.*--allow/],
-  ['an unknown command', ['lnik', here, cat], 255, /unknown command 'lnik'\n.*link/],
+  [
+    'an unknown flag',
+    ['link', '--alow', 'anyone', here, cat],
+    255,
+    /unknown option '--alow' \[SLUICE_USAGE\]\n.*--allow/,
+  ],
+  ['an unknown command', ['lnik', here, cat], 255, /unknown command 'lnik' \[SLUICE_USAGE\]\n.*link/],
   [
     'a time that is none',
     ['link', '--idle', 'soon', here, cat],

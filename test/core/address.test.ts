@@ -156,3 +156,12 @@ describe('a command line', () => {
     assert.deepEqual(wordsOf('exec:echo $HOME *.ts && true'), ['echo', '$HOME', '*.ts', '&&', 'true']);
   });
 });
+
+it('the values of secret options are never shown', () => {
+  const text = 'wss://h:1/p?header=Authorization:%20Bearer%20s3cret&query=token=s3cret';
+  assert.equal(read(text).text, 'wss://h:1/p?header=***&query=***');
+  assert.throws(
+    () => read(`${text}&ping=x`),
+    (error: Error) => !error.message.includes('s3cret'),
+  );
+});

@@ -1,7 +1,7 @@
 /** Golden files: a configuration, a rule, and the links or the mistakes that come of it. */
 import assert from 'node:assert/strict';
-import { chmodSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { loadConfiguration } from '../../core/config/links.ts';
 import { locateConfig } from '../../core/config/locate.ts';
@@ -53,6 +53,7 @@ describe('a configuration file', () => {
     const folder = new Scope(t).folder();
     assert.throws(() => locateConfig(undefined, { XDG_CONFIG_HOME: folder }), { code: 'SLUICE_CONFIG_FILE' });
     assert.equal(locateConfig(undefined, { XDG_CONFIG_HOME: folder, SLUICE_CONFIG: '/a/b.yaml' }), '/a/b.yaml');
+    assert.throws(() => locateConfig(undefined, { XDG_CONFIG_HOME: '', HOME: folder }), { code: 'SLUICE_CONFIG_FILE' });
     assert.equal(locateConfig('/c.yaml', { SLUICE_CONFIG: '/a/b.yaml' }), '/c.yaml');
   });
 });
@@ -74,6 +75,20 @@ describe('a plugin that a configuration names', () => {
   it('is TypeScript, and needs no build step', async (t) => {
     const [link] = await loadConfiguration(withPlugin(t, PLUGIN), registry());
     assert.equal(link?.sink.transport.name, 'loop');
+  });
+
+  it('may be a folder, whose entry file is held to the same rules', async (t) => {
+    const file = withPlugin(t, PLUGIN);
+    const folder = join(dirname(file), 'package');
+    mkdirSync(folder, { mode: 0o700 });
+    writeFileSync(join(folder, 'index.ts'), PLUGIN, { mode: 0o600 });
+    writeFileSync(file, CONFIG.replace('./loop.ts', './package'), { mode: 0o600 });
+    assert.equal((await loadConfiguration(file, registry()))[0]?.sink.scheme, 'loop');
+    chmodSync(join(folder, 'index.ts'), 0o666);
+    await assert.rejects(loadConfiguration(file, registry()), {
+      code: 'SLUICE_PLUGIN',
+      message: /can be written by others/,
+    });
   });
 
   const broken: [name: string, text: string, message: RegExp][] = [
