@@ -65,11 +65,18 @@ export function parseHttp({ options }: ParseInput<typeof HTTP_OPTIONS>, path: st
   };
 }
 
-/** `HOST:PORT/PATH`. */
-export function splitTarget(target: string, role: 'source' | 'sink'): { place: Place; path: string } {
+/** `HOST:PORT/PATH`; a sink may leave the port out, as in any URL. */
+export function splitTarget(
+  { target, role }: Pick<ParseInput<typeof HTTP_OPTIONS>, 'target' | 'role'>,
+  usualPort: number,
+): { place: Place; path: string } {
   const slash = target.indexOf('/');
   const authority = slash < 0 ? target : target.slice(0, slash);
-  return { place: { kind: 'tcp', ...parseHostPort(authority, role) }, path: slash < 0 ? '/' : target.slice(slash) };
+  const hasPort = role === 'source' || /:\d*$/.test(authority);
+  return {
+    place: { kind: 'tcp', ...parseHostPort(hasPort ? authority : `${authority}:${usualPort}`, role) },
+    path: slash < 0 ? '/' : target.slice(slash),
+  };
 }
 
 /** Where the address's server listens, as one text; links with the same share it. */

@@ -35,6 +35,12 @@ const REMEDIES: Readonly<Record<number, string>> = {
   426: 'the server wants another version of WebSocket',
 };
 
+/** Node's words for a server that closes instead of answering; over TLS it would have been told as a TLS error. */
+const explainHangUp = (error: Error, { scheme }: WebSocketAddress): Error =>
+  error.message === 'socket hang up'
+    ? new Error(`the server closed without an answer${scheme === 'ws' ? '; does it speak wss?' : ''}`, { cause: error })
+    : error;
+
 /** Upgrades a connected socket; resolves with the WebSocket and the subprotocol that the server chose, if any. */
 async function upgrade(
   socket: Socket,
@@ -49,7 +55,7 @@ async function upgrade(
   const url = `${address.scheme}://${authority}${encodeURI(address.path)}${query}`;
   const ws = new WebSocket(url, [...subprotocols], options);
   let chosen: string | undefined;
-  ws.on('error', done.reject);
+  ws.on('error', (error) => done.reject(explainHangUp(error, address)));
   ws.once('open', () => {
     ws.pause(); // its first messages may have come with the upgrade: they wait for the stream that reads them
     done.resolve();

@@ -56,7 +56,7 @@ export const ws = webSocket(
   { grammar: 'ws://HOST:PORT/PATH', summary: 'WebSocket without encryption: for loopback, or behind a proxy' },
   HTTP_OPTIONS,
   (input) => {
-    const { place, path } = splitTarget(input.target, input.role);
+    const { place, path } = splitTarget(input, 80);
     return { scheme: 'ws', place, tls: undefined, ...parseHttp(input, path) };
   },
 );
@@ -66,7 +66,7 @@ export const wss = webSocket(
   { grammar: 'wss://HOST:PORT/PATH', summary: 'WebSocket over TLS 1.3: passes wherever https does' },
   { ...HTTP_OPTIONS, ...TLS_OPTIONS },
   (input) => {
-    const { place, path } = splitTarget(input.target, input.role);
+    const { place, path } = splitTarget(input, 443);
     return { scheme: 'wss', place, tls: parseTlsNames(input), ...parseHttp(input, path) };
   },
 );

@@ -165,3 +165,11 @@ it('the values of secret options are never shown', () => {
     (error: Error) => !error.message.includes('s3cret'),
   );
 });
+
+const placeOf = (text: string): unknown => (read(text).parsed as { place: unknown }).place;
+
+it('a WebSocket to dial has the usual port of its scheme where none is given', () => {
+  assert.deepEqual(placeOf('wss://h/p'), { kind: 'tcp', host: 'h', port: 443 });
+  assert.deepEqual(placeOf('ws://[::1]/p'), { kind: 'tcp', host: '::1', port: 80 });
+  assert.throws(() => read('wss://h/p?cert=self', 'source'), /expected HOST:PORT/);
+});

@@ -1,0 +1,42 @@
+/** What the documents say of codes, schemes and addresses is what there is. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { ERRORS } from '../core/errors.ts';
+import { parseAddress } from '../core/address.ts';
+import { Registry } from '../core/registry.ts';
+import { builtInTransports } from '../transports/index.ts';
+
+const readme = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8');
+const registry = new Registry(builtInTransports({ interrupted: () => false }));
+
+const read = (text: string | undefined, role: 'source' | 'sink'): unknown =>
+  parseAddress((text ?? '').replace('sha256/…', `sha256/${'A'.repeat(43)}=`), { registry, role, folder: '/' });
+
+describe('the README', () => {
+  it('lists every error code with its exit status and meaning, and no other', () => {
+    const rows = [...readme.matchAll(/^\| `(SLUICE_\w+)` \| (\d+) \| (.+) \|$/gm)].map(([, code, exit, meaning]) => ({
+      code,
+      exit: Number(exit),
+      meaning,
+    }));
+    assert.deepEqual(
+      rows,
+      Object.entries(ERRORS).map(([code, { exit, meaning }]) => ({ code, exit, meaning })),
+    );
+  });
+
+  it('lists every scheme in its table of transports', () => {
+    const table = /## Transports\n([^]*?)\nIn an address/.exec(readme)?.[1] ?? '';
+    for (const scheme of registry.schemes()) assert.ok(table.includes(`\`${scheme}:`), `${scheme} is missing`);
+  });
+
+  it('gives only addresses that can be read', () => {
+    const links = [...readme.matchAll(/sluice link (?:--allow \w+ )?"([^"]+)" "([^"]+)"/g)];
+    const connects = [...readme.matchAll(/sluice connect (?:-q )?"([^"]+)"/g)];
+    assert.ok(links.length >= 4 && connects.length >= 2);
+    for (const [, source, sink] of links) assert.ok(read(source, 'source') && read(sink, 'sink'));
+    for (const [, sink] of connects) assert.ok(read(sink, 'sink'));
+  });
+});
