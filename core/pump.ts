@@ -25,13 +25,11 @@ export function pump(from: Duplex, to: Duplex, meter: Meter): void {
 }
 
 export function pumpStream(from: Duplex, to: Duplex, meter: Meter): void {
-  const gather = gatherer(to);
   from.on('data', (chunk: Buffer) => {
     meter.bytes += chunk.length;
     meter.progress();
     if (!to.writable) return;
     const hasRoom = to.write(chunk, meter.progress) || to.writableLength < LIMITS.readBuffer;
-    gather();
     if (!hasRoom) from.pause();
   });
   to.on('drain', () => {
@@ -39,24 +37,6 @@ export function pumpStream(from: Duplex, to: Duplex, meter: Meter): void {
     from.resume();
   });
   from.resume(); // an accepted socket was paused, and a listener for data alone does not start it
-}
-
-/**
- * TLS brings its records of 16 KiB one by one: the first of a turn of the event loop is written at once, those that
- * follow in the same turn are kept for one write at its end. Call it after each write.
- */
-function gatherer(to: Writable): () => void {
-  let gathering = false;
-  const flush = (): void => {
-    gathering = false;
-    to.uncork();
-  };
-  return () => {
-    if (gathering) return;
-    gathering = true;
-    to.cork();
-    setImmediate(flush);
-  };
 }
 
 /** The fields that `new Socket({ onread })` fills in, found by trying it, so that no name is guessed. */
