@@ -7,7 +7,7 @@ export const LIMITS = {
   /** ms in which what an inbound still sends is thrown away after its sink is gone, so that the sink's last words
    * arrive: closing a TCP socket with unread bytes resets it and destroys what is still in flight. */
   discardAfterEnd: 2_000,
-  /** ms that a cut connection gets to free itself (a command: TERM, 5 s, KILL) before it is left behind and told of. */
+  /** ms that a cut connection gets to free itself (a command: TERM, 5 s, KILL) before its relay is over without it. */
   abortGrace: 10_000,
   /** ms that running connections get to finish after SIGTERM; systemd's own default patience is 90 s. */
   drain: 30_000,

@@ -20,10 +20,12 @@ export const ANYONE = 'anyone';
 export const servesOnce = (source: Address, sink: Address): boolean =>
   source.scheme === 'stdio' || sink.scheme === 'stdio';
 
-/** What each capability's absence means to the bytes that go from `from` to `to`. */
 const has = ({ transport }: Address, capability: Capability): boolean => transport.capabilities.includes(capability);
 
-/** Sentences on what the pair cannot carry, for `sluice check` and the log. */
+/**
+ * Sentences on what the pair cannot carry, for `sluice check` and the log: what each capability's absence means to the
+ * bytes that go from `from` to `to`.
+ */
 export function explainLink({ source, sink }: Link): string[] {
   const sentences: string[] = [];
   for (const [from, to] of [

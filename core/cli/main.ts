@@ -1,6 +1,6 @@
 /**
- * The composition root: arguments in, exit status out. The only place that ends the process.
- * What goes wrong is told in one line with its code; a stack trace only for faults of our own, and with -v.
+ * The composition root: arguments in, exit status out. What goes wrong is told in one line
+ * with its code; a stack trace is only for faults of our own.
  */
 import { SluiceError, reasonOf } from '../errors.ts';
 import { createProgram, isHelp } from './program.ts';
