@@ -28,7 +28,10 @@ export interface Watcher {
 export interface DialerOptions {
   /** Makes a carrier, verified as its address asks. The session owns it from then on. */
   readonly dial: (signal: AbortSignal) => Promise<Connection>;
+  /** Shown in the handshake of every carrier. */
   readonly token?: string | undefined;
+  /** End what is left of this identity's sessions without a carrier. */
+  readonly takeOver?: boolean;
   /** ms without a carrier after which the session ends; 0: at once, which is no resume. */
   readonly detachedLife: number;
   readonly onOpen?: (request: OpenRequest, answer: OpenAnswer) => void;
@@ -69,7 +72,8 @@ export function redialDelay(failures: number, outage: number, random: () => numb
   return random() * Math.min(longest, FIRST_DELAY * 2 ** (failures - 1));
 }
 
-const isFinal = (error: unknown): boolean => error instanceof DeniedError || error instanceof ProtocolError;
+const isFinal = (error: unknown): boolean =>
+  error instanceof DeniedError || error instanceof ProtocolError || (error as { final?: unknown }).final === true;
 
 class Redialer {
   readonly session: Session;
@@ -98,7 +102,8 @@ class Redialer {
   /** The first carrier; what fails here is the caller's to tell. */
   async connect(signal: AbortSignal): Promise<void> {
     const carrier = await this.#options.dial(signal);
-    const { key, early } = await greet(carrier, { token: this.#options.token });
+    const { token, takeOver = false } = this.#options;
+    const { key, early } = await greet(carrier, { token, takeOver });
     this.#key = key;
     this.session.attach(carrier.stream, 0, early);
   }
@@ -124,8 +129,8 @@ class Redialer {
       const carrier = await this.#options.dial(
         AbortSignal.any([this.#over.signal, AbortSignal.timeout(Math.max(Math.ceil(timeLeft), 1))]),
       );
-      const key = this.#key as SessionKey;
-      const { peerProcessed, early } = await greet(carrier, { resume: { key, processed: this.session.processed } });
+      const resume = { key: this.#key as SessionKey, processed: this.session.processed };
+      const { peerProcessed, early } = await greet(carrier, { token: this.#options.token, resume });
       if (!this.session.canResumeFrom(peerProcessed))
         throw new ProtocolError(`the far side is at offset ${peerProcessed}, which cannot be`);
       this.session.attach(carrier.stream, peerProcessed, early);

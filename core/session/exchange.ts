@@ -45,6 +45,10 @@ export class Body {
     return this.#fields[name] === undefined ? undefined : this.text(name);
   }
 
+  flag(name: string): boolean {
+    return this.#fields[name] === true;
+  }
+
   /** A whole number of bytes or a version. */
   count(name: string): number {
     const value = this.#fields[name];

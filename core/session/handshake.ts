@@ -18,6 +18,7 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { DeniedError, FrameExchange, type Body } from './exchange.ts';
 import { FRAME, ProtocolError } from './frames.ts';
+import type { Admitted } from '../../plugins/contract/index.ts';
 
 export const VERSION = 1;
 
@@ -46,13 +47,16 @@ export interface Greeted {
 }
 
 export interface DialerGreeting {
+  /** Shown with every carrier, where the carrier does not show it itself. */
   readonly token?: string | undefined;
+  /** End what is left of this identity's sessions without a carrier. */
+  readonly takeOver?: boolean;
   /** An old session to go on with. */
   readonly resume?: { readonly key: SessionKey; readonly processed: number };
 }
 
 /** @throws DeniedError, ProtocolError, or what broke the carrier; the caller frees it. */
-export async function greetAsDialer(carrier: Duplex, { token, resume }: DialerGreeting): Promise<Greeted> {
+export async function greetAsDialer(carrier: Duplex, { token, takeOver, resume }: DialerGreeting): Promise<Greeted> {
   const exchange = new FrameExchange(carrier);
   const nonce = randomBytes(16).toString('base64');
   exchange.send(FRAME.HELLO, { versions: [VERSION], nonce });
@@ -60,14 +64,14 @@ export async function greetAsDialer(carrier: Duplex, { token, resume }: DialerGr
   const [version, theirNonce] = [hello.count('version'), hello.text('nonce')];
   if (version !== VERSION) throw new ProtocolError(`the far side speaks version ${version}, and we ${VERSION}`);
   if (resume === undefined) {
-    exchange.send(FRAME.PROVE, token === undefined ? {} : { token });
+    exchange.send(FRAME.PROVE, { token, ...(takeOver && { takeOver }) });
     const { body } = await exchange.next(FRAME.PROVED);
     const key = { id: body.text('session'), secret: Buffer.from(body.text('secret'), 'base64') };
     return { key, peerProcessed: 0, early: exchange.release() };
   }
   const { key, processed } = resume;
   const proof = mac(key.secret, 'dialer', key.id, nonce, theirNonce, processed);
-  exchange.send(FRAME.RESUME, { session: key.id, processed, mac: proof.toString('base64') });
+  exchange.send(FRAME.RESUME, { session: key.id, processed, mac: proof.toString('base64'), token });
   const { body } = await exchange.next(FRAME.RESUMED);
   const peerProcessed = body.count('processed');
   const wanted = mac(key.secret, 'listener', key.id, nonce, theirNonce, processed, peerProcessed);
@@ -76,22 +80,25 @@ export async function greetAsDialer(carrier: Duplex, { token, resume }: DialerGr
   return { key, peerProcessed, early: exchange.release() };
 }
 
-/** What the listening side knows about sessions. */
+/** What the listening side knows about identities and sessions. */
 export interface SessionDirectory {
-  /** Whether the token is good for a new session; `undefined` is no token. */
-  authenticate(token: string | undefined): boolean;
-  /** The secret of a session that can be resumed. */
-  secretOf(id: string): Buffer | undefined;
+  /** Who shows this token (`undefined`: none) on this carrier, if they may have a session. */
+  admit(token: string | undefined): Admitted | undefined;
+  /** The secret of a session that they can resume: one of their own. */
+  secretOf(id: string, who: Admitted): Buffer | undefined;
   /** What we have processed of it, and whether the peer can be at this offset. Called only after the proof. */
   processedOf(id: string): number;
   canResumeFrom(id: string, offset: number): boolean;
 }
 
+export interface GreetedDialer extends Greeted {
+  readonly resumed: boolean;
+  readonly who: Admitted;
+  readonly takeOver: boolean;
+}
+
 /** Answers a dialer. @throws DeniedError after telling the far side, ProtocolError, or what broke the carrier. */
-export async function greetAsListener(
-  carrier: Duplex,
-  directory: SessionDirectory,
-): Promise<Greeted & { resumed: boolean }> {
+export async function greetAsListener(carrier: Duplex, directory: SessionDirectory): Promise<GreetedDialer> {
   const exchange = new FrameExchange(carrier);
   try {
     return await answer(exchange, directory);
@@ -101,7 +108,7 @@ export async function greetAsListener(
   }
 }
 
-async function answer(exchange: FrameExchange, directory: SessionDirectory): Promise<Greeted & { resumed: boolean }> {
+async function answer(exchange: FrameExchange, directory: SessionDirectory): Promise<GreetedDialer> {
   const { body: hello } = await exchange.next(FRAME.HELLO);
   const offered = hello.counts('versions');
   if (!offered.includes(VERSION)) {
@@ -113,11 +120,13 @@ async function answer(exchange: FrameExchange, directory: SessionDirectory): Pro
   const nonces = [hello.text('nonce'), randomBytes(16).toString('base64')] as const;
   exchange.send(FRAME.HELLO, { version: VERSION, nonce: nonces[1] });
   const { type, body } = await exchange.next(FRAME.PROVE, FRAME.RESUME);
-  if (type === FRAME.RESUME) return answerResume(exchange, directory, body, nonces);
-  if (!directory.authenticate(body.optionalText('token'))) throw new DeniedError('token', 'not allowed');
+  const who = directory.admit(body.optionalText('token'));
+  if (who === undefined) throw new DeniedError('token', 'not allowed');
+  if (type === FRAME.RESUME) return answerResume(exchange, directory, body, nonces, who);
   const key = { id: randomBytes(16).toString('hex'), secret: randomBytes(32) };
   exchange.send(FRAME.PROVED, { session: key.id, secret: key.secret.toString('base64') });
-  return { key, peerProcessed: 0, early: exchange.release(), resumed: false };
+  const takeOver = body.flag('takeOver');
+  return { key, peerProcessed: 0, early: exchange.release(), resumed: false, who, takeOver };
 }
 
 /** An id alone proves nothing: what is wrong with it, and what we know of it, is told only to who has the secret. */
@@ -126,9 +135,10 @@ function answerResume(
   directory: SessionDirectory,
   body: Body,
   nonces: readonly [string, string],
-): Greeted & { resumed: boolean } {
+  who: Admitted,
+): GreetedDialer {
   const [id, processed] = [body.text('session'), body.count('processed')];
-  const secret = directory.secretOf(id);
+  const secret = directory.secretOf(id, who);
   if (secret === undefined || !isSame(body.text('mac'), mac(secret, 'dialer', id, ...nonces, processed))) {
     throw new DeniedError('unknown-session', 'unknown session');
   }
@@ -138,5 +148,6 @@ function answerResume(
   const ours = directory.processedOf(id);
   const proof = mac(secret, 'listener', id, ...nonces, processed, ours);
   exchange.send(FRAME.RESUMED, { processed: ours, mac: proof.toString('base64') });
-  return { key: { id, secret }, peerProcessed: processed, early: exchange.release(), resumed: true };
+  const key = { id, secret };
+  return { key, peerProcessed: processed, early: exchange.release(), resumed: true, who, takeOver: false };
 }

@@ -3,45 +3,43 @@
  * resumed one. A session without a carrier lives for a while, then its streams are reset and the commands behind them
  * get their configured ending.
  */
-import { randomUUID, timingSafeEqual, createHash } from 'node:crypto';
 import { HANDSHAKE_DEADLINE } from './dialer.ts';
-import { greetAsListener, type SessionDirectory } from './handshake.ts';
+import { greetAsListener, type SessionDirectory, type SessionKey } from './handshake.ts';
 import { Session, type OpenAnswer, type OpenRequest } from './session.ts';
-import type { Connection, Log, Peer } from '../../plugins/contract/index.ts';
+import type { Admitted, Inbound, Log, Peer } from '../../plugins/contract/index.ts';
+
+/** The far end of a session: where its last carrier came from, and who it is. */
+export interface Far extends Admitted {
+  readonly peer: Peer;
+}
 
 export interface ListenerOptions {
-  /** Hashes of the tokens that are good; empty: a session needs none. */
-  readonly tokens: readonly Buffer[];
+  /** Who shows this token on this carrier, if they may have a session. Asked for each carrier anew. */
+  readonly admit: (token: string | undefined, carrier: Inbound) => Admitted | undefined;
   /** ms that a session lives without a carrier. */
   readonly detachedLife: number;
   /** Sessions without a carrier that may wait at once; more are ended, the newest first. */
   readonly maxDetached: number;
-  readonly onOpen: (request: OpenRequest, answer: OpenAnswer, peer: Peer) => void;
+  readonly onOpen: (request: OpenRequest, answer: OpenAnswer, from: Far) => void;
   readonly log: Log;
 }
-
-export const hashToken = (token: string): Buffer => createHash('sha256').update(token).digest();
 
 interface Known {
   readonly session: Session;
   readonly secret: Buffer;
+  readonly who: Admitted;
   peer: Peer;
   timer: NodeJS.Timeout | undefined;
 }
 
+const isSame = (one: Admitted, other: Admitted): boolean => one.identity?.name === other.identity?.name;
+
 export class SessionListener {
   readonly #options: ListenerOptions;
   readonly #sessions = new Map<string, Known>();
-  readonly #directory: SessionDirectory;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
-    this.#directory = {
-      authenticate: (token) => this.#isGood(token),
-      secretOf: (id) => this.#sessions.get(id)?.secret,
-      processedOf: (id) => this.#sessions.get(id)?.session.processed ?? 0,
-      canResumeFrom: (id, offset) => this.#sessions.get(id)?.session.canResumeFrom(offset) ?? false,
-    };
   }
 
   get size(): number {
@@ -49,12 +47,14 @@ export class SessionListener {
   }
 
   /** Takes a carrier over. Resolves when it belongs to a session; rejects when it was refused, and has been freed. */
-  async accept(carrier: Connection): Promise<void> {
+  async accept(carrier: Inbound): Promise<void> {
     const { stream, peer } = carrier;
     const timer = setTimeout(() => stream.destroy(new Error('the handshake took too long')), HANDSHAKE_DEADLINE);
     try {
-      const { key, peerProcessed, early, resumed } = await greetAsListener(stream, this.#directory);
-      const known = resumed ? this.#sessions.get(key.id) : this.#begin(key.id, key.secret, peer);
+      const greeted = await greetAsListener(stream, this.#directory(carrier));
+      const { key, peerProcessed, early, resumed, who } = greeted;
+      if (greeted.takeOver) this.#endDetachedOf(who);
+      const known = resumed ? this.#sessions.get(key.id) : this.#begin(key, who, peer);
       if (known === undefined) throw new Error('the session ended while it was being resumed');
       clearTimeout(known.timer);
       known.peer = peer;
@@ -79,18 +79,33 @@ export class SessionListener {
     for (const { session } of this.#sessions.values()) session.end(reason);
   }
 
-  /** Compares with every token in the same time, whichever fits. */
-  #isGood(token: string | undefined): boolean {
-    const { tokens } = this.#options;
-    if (tokens.length === 0) return true;
-    const hash = hashToken(token ?? randomUUID());
-    return tokens.map((good) => timingSafeEqual(good, hash)).includes(true);
+  #directory(carrier: Inbound): SessionDirectory {
+    const sessionOf = (id: string): Session | undefined => this.#sessions.get(id)?.session;
+    return {
+      admit: (token) => this.#options.admit(token, carrier),
+      secretOf: (id, who) => {
+        const known = this.#sessions.get(id);
+        return known !== undefined && isSame(known.who, who) ? known.secret : undefined;
+      },
+      processedOf: (id) => sessionOf(id)?.processed ?? 0,
+      canResumeFrom: (id, offset) => sessionOf(id)?.canResumeFrom(offset) ?? false,
+    };
   }
 
-  #begin(id: string, secret: Buffer, peer: Peer): Known {
+  /** A client that has lost its session for good need not wait until a lock that this one holds is freed. */
+  #endDetachedOf(who: Admitted): void {
+    if (who.identity === undefined) return; // anybody could be meant
+    for (const { session, who: owner, peer } of this.#sessions.values()) {
+      if (session.isAttached || !isSame(owner, who)) continue;
+      this.#options.log.info('session taken over', { identity: who.identity.name, peer: peer.address });
+      session.end(new Error('taken over by a new session of the same identity'));
+    }
+  }
+
+  #begin({ id, secret }: SessionKey, who: Admitted, peer: Peer): Known {
     const session = new Session({
       side: 'listener',
-      onOpen: (request, answer) => this.#options.onOpen(request, answer, known.peer),
+      onOpen: (request, answer) => this.#options.onOpen(request, answer, { ...who, peer: known.peer }),
       onProgress: () => {},
       onDetached: (reason) => this.#onDetached(known, reason),
       onEnded: (reason) => {
@@ -100,7 +115,7 @@ export class SessionListener {
           this.#options.log.warn('session ended', { peer: known.peer.address, reason: reason.message });
       },
     });
-    const known: Known = { session, secret, peer, timer: undefined };
+    const known: Known = { session, secret, who, peer, timer: undefined };
     this.#sessions.set(id, known);
     return known;
   }

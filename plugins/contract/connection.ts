@@ -4,6 +4,24 @@ import type { Duplex, Readable, Writable } from 'node:stream';
 /** What two sluices may speak on a connection instead of plain bytes. A transport only negotiates it. */
 export type Protocol = 'session';
 
+/** Who a far end has proved to be: a name of the configuration, and the only thing that access rules read. */
+export interface Identity {
+  readonly name: string;
+}
+
+/** Who was let in; without an identity where nobody has to prove one. */
+export interface Admitted {
+  readonly identity?: Identity;
+}
+
+/** What a client asks for beside its bytes (as with ssh). A sink runs what its own configuration says, and may be told. */
+export interface Request {
+  /** The client's command, byte for byte as ssh would send it: words joined by single blanks. At most 32 KiB, no NUL. */
+  readonly command?: Buffer;
+  /** Variables of the client, of those that may be carried: `LANG`, `LC_*`, `TERM`, `GIT_PROTOCOL`. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
 /** How a command behind a connection ended: its own exit code, or the signal that killed it. */
 export type ExitStatus = { readonly code: number } | { readonly signal: NodeJS.Signals };
 
@@ -42,6 +60,9 @@ export interface ReleasingStream {
 
 /** Accepted by a source. It can be shown what the sink says beside its data, and told how the sink ended. */
 export interface Inbound extends Connection {
+  /** Who the transport has proved it to be. */
+  readonly identity?: Identity;
+  readonly request?: Request;
   readonly diagnostics?: Writable;
   readonly exited?: (status: ExitStatus) => void;
   /** Told when the sink has been reached; `exit` is whether an exit status will come. */

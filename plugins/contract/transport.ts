@@ -21,9 +21,10 @@
  * - Never `for await` over a connection's stream: at its end that destroys the other direction too.
  * - A bare socket has an `'error'` listener from its first tick on, or a reset ends the process.
  * - The dial's `signal` bounds the attempt only; the core never aborts it once `dial` has settled.
+ * - An error of `dial` that has a field `final: true` says that trying again is of no use (refused credentials).
  * - Nothing is written to standard output: it belongs to the data.
  */
-import type { Adopted, Inbound, Outbound, Peer, Protocol } from './connection.ts';
+import type { Admitted, Adopted, Identity, Inbound, Outbound, Peer, Protocol, Request } from './connection.ts';
 import type { OptionSpecs, Options } from './options.ts';
 import type { Socket } from 'node:net';
 
@@ -71,9 +72,13 @@ export interface DialContext {
   readonly signal: AbortSignal;
   readonly log: Log;
   readonly folders: Folders;
-  /** The link that dials, and the peer of the connection it dials for. */
+  /** The token to show, for a transport that `showsToken`; never a part of a log line or a message. */
+  readonly token?: string;
+  /** The link that dials, and the peer of the connection it dials for: who it is, and what it asks for. */
   readonly link: string;
   readonly peer: Peer;
+  readonly identity?: Identity;
+  readonly request?: Request;
 }
 
 export interface ListenContext {
@@ -82,6 +87,12 @@ export interface ListenContext {
   readonly log: Log;
   readonly folders: Folders;
   readonly accept: (inbound: Inbound) => void;
+  /**
+   * For a transport that gets a token before there is a connection (a header of an HTTP request): who shows it, and that
+   * they may connect. `undefined`: refuse them, and do not say why; the core has logged it. What is returned goes into
+   * the inbound.
+   */
+  readonly admit: (token: string | undefined, peer: string) => Admitted | undefined;
 }
 
 export interface Listener {
@@ -107,6 +118,8 @@ export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
   readonly caveats?: readonly string[];
   /** All text after the colon is the target: no `?`, no decoding. Options come from the long form and from flags. */
   readonly literal?: true;
+  /** It shows `token` of a dial to the far side by itself, before any byte; elsewhere only a session can. */
+  readonly showsToken?: true;
   /** It can agree on a protocol with the far side (ALPN, subprotocol), so that plain peers are served beside sessions. */
   readonly negotiates?: true;
   parse(input: ParseInput<S>): A;

@@ -10,10 +10,11 @@ import {
   type SessionKey,
 } from '../../../core/session/handshake.ts';
 
+const WHO = { identity: { name: 'laptop' } };
 const KEY: SessionKey = { id: 'a'.repeat(32), secret: Buffer.alloc(32, 7) };
 
 const directory: SessionDirectory = {
-  authenticate: (token) => token === 'good',
+  admit: (token) => (token === 'good' ? WHO : undefined),
   secretOf: (id) => (id === KEY.id ? KEY.secret : undefined),
   processedOf: () => 500,
   canResumeFrom: (_id, offset) => offset === 100,
@@ -49,19 +50,22 @@ describe('a handshake', () => {
   });
 
   it('goes on with an old session where the proof and the offset are right', async () => {
-    const { dialer, listener } = await greet({ resume: { key: KEY, processed: 100 } });
+    const { dialer, listener } = await greet({ token: 'good', resume: { key: KEY, processed: 100 } });
     assert.equal(valueOf(dialer).peerProcessed, 500);
     assert.deepEqual([valueOf(listener).peerProcessed, valueOf(listener).resumed], [100, true]);
   });
 
   it('does not tell a wrong secret from an unknown session', async () => {
-    const wrong = await greet({ resume: { key: { ...KEY, secret: Buffer.alloc(32, 8) }, processed: 100 } });
-    const unknown = await greet({ resume: { key: { ...KEY, id: 'b' }, processed: 100 } });
+    const wrong = await greet({
+      token: 'good',
+      resume: { key: { ...KEY, secret: Buffer.alloc(32, 8) }, processed: 100 },
+    });
+    const unknown = await greet({ token: 'good', resume: { key: { ...KEY, id: 'b' }, processed: 100 } });
     assert.deepEqual([codeOf(wrong.dialer), codeOf(unknown.dialer)], ['unknown-session', 'unknown-session']);
   });
 
   it('refuses an offset that cannot be', async () => {
-    assert.equal(codeOf((await greet({ resume: { key: KEY, processed: 101 } })).dialer), 'offset');
+    assert.equal(codeOf((await greet({ token: 'good', resume: { key: KEY, processed: 101 } })).dialer), 'offset');
   });
 
   it('is not fooled by a listener that does not know the secret', async () => {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { duplexPair, type Duplex } from 'node:stream';
 import { describe, it } from 'node:test';
 import { dialSession, redialDelay, type DialerOptions } from '../../../core/session/dialer.ts';
-import { SessionListener, hashToken, type ListenerOptions } from '../../../core/session/listener.ts';
+import { SessionListener, type ListenerOptions } from '../../../core/session/listener.ts';
 import type { SessionStream } from '../../../core/session/stream.ts';
 import { RecordedLog } from '../../support/gateway.ts';
 
@@ -12,7 +12,7 @@ function network(options: Partial<ListenerOptions> = {}) {
   const log = new RecordedLog();
   const opened: SessionStream[] = [];
   const listener = new SessionListener({
-    tokens: [],
+    admit: () => ({}),
     detachedLife: 5_000,
     maxDetached: 10,
     onOpen: (_request, { accept }) => opened.push(accept({ exit: false })),
@@ -97,15 +97,17 @@ describe('a session whose carrier is lost', () => {
   });
 });
 
+const onlyRight: ListenerOptions['admit'] = (token) => (token === 'right' ? {} : undefined);
+
 describe('a session that is not allowed', () => {
   it('is denied at once, and not tried again', async () => {
-    const { dial, state } = network({ tokens: [hashToken('right')] });
+    const { dial, state } = network({ admit: onlyRight });
     await assert.rejects(dialSession({ dial, token: 'wrong', detachedLife: 5_000 }, signal), { code: 'token' });
     assert.equal(state.dials, 1);
   });
 
   it('is begun with the right token', async () => {
-    const { dial } = network({ tokens: [hashToken('other'), hashToken('right')] });
+    const { dial } = network({ admit: onlyRight });
     const { session } = await dialSession({ dial, token: 'right', detachedLife: 5_000 }, signal);
     session.end(new Error('test over'));
   });
