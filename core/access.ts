@@ -26,10 +26,14 @@ export function accessFaults({ source, sink, services, allow }: Link): string[] 
   return faults;
 }
 
-/** @throws SluiceError SLUICE_ACCESS if a network can reach the source and the link does not say who may use it. */
-export function judgeAccess(link: Link, listener: Listener): void {
+/** Before anything is opened. @throws SluiceError SLUICE_ACCESS */
+export function assertAccess(link: Link): void {
   const [fault] = accessFaults(link);
   if (fault !== undefined) throw new SluiceError('SLUICE_ACCESS', `link "${link.name}": ${fault}`);
+}
+
+/** @throws SluiceError SLUICE_ACCESS if a network can reach the source and the link does not say who may use it. */
+export function judgeAccess(link: Link, listener: Listener): void {
   if (listener.reach === 'local' || link.allow.length > 0) return;
   throw new SluiceError(
     'SLUICE_ACCESS',

@@ -2,7 +2,7 @@
  * A link that listens: its source is bound and judged, and every connection that it accepts is served (serve.ts).
  * One failure concerns one connection. Made by `openLink`; freed when `done` resolves.
  */
-import { authorize, judgeAccess } from './access.ts';
+import { assertAccess, authorize, judgeAccess } from './access.ts';
 import type { Address } from './address.ts';
 import { SluiceError, reasonOf, wrap } from './errors.ts';
 import { LIMITS } from './limits.ts';
@@ -195,6 +195,7 @@ function caution({ sink, services, allow }: Link, log: CoreLog): void {
 
 /** @throws SluiceError SLUICE_LISTEN, SLUICE_ACCESS; then nothing of the link is left. */
 export async function openLink(link: Link, context: LinkContext): Promise<OpenLink> {
+  assertAccess(link);
   const log = context.log.child({ link: link.name });
   const stop = new AbortController();
   const intake = new Intake(link, context, log, stop);

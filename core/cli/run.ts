@@ -19,10 +19,11 @@ import { watchAsGateway } from './signals.ts';
 async function assertSound(links: readonly Link[], log: Log): Promise<void> {
   const faults: string[] = [];
   for (const link of links) {
-    const { name, source, sink } = link;
+    const { name, source, sink, services } = link;
     for (const fault of accessFaults(link)) faults.push(`link "${name}": ${fault}`);
     for (const fault of await inspectAddress(source)) faults.push(`link "${name}": ${source.text}: ${fault}`);
-    for (const fault of await inspectAddress(sink)) log.warn('the sink is not ready', { link: name, reason: fault });
+    for (const one of [sink, ...services.values()])
+      for (const fault of await inspectAddress(one)) log.warn('the sink is not ready', { link: name, reason: fault });
   }
   if (faults.length > 0) throw new SluiceError('SLUICE_CONFIG', faults.join('\n'));
 }
