@@ -95,12 +95,12 @@ describe('rsh ends', () => {
   });
 });
 
-describe('rsh says in one line, and ends with 255,', () => {
-  const oneLine = (stderr: string): string => {
-    assert.equal(stderr.trimEnd().split('\n').length, 1, stderr);
-    return stderr;
-  };
+const oneLine = (stderr: string): string => {
+  assert.equal(stderr.trimEnd().split('\n').length, 1, stderr);
+  return stderr;
+};
 
+describe('rsh says in one line, and ends with 255,', () => {
   it('which hosts there are, for one that is unknown', async (t) => {
     const far = await startFar(new Scope(t), 'unix', SHELL);
     const { code, stderr } = await far.run(['fat', 'true']);
