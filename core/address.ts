@@ -227,7 +227,7 @@ function tokenOf(
   if (typeof given !== 'string') return undefined;
   const reference = parseTokenReference(given, resolvePath);
   if (isPrivate(transport, parsed)) return reference;
-  throw new Error(`a token would be sent unencrypted; use tls or wss, or a loopback address`);
+  throw new OptionError('token', 'a token would be sent unencrypted; use tls or wss, or a loopback address');
 }
 
 /** Nobody else can read what is sent there. */

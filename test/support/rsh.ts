@@ -4,6 +4,7 @@
  */
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { addOption } from './borg.ts';
 import { certificates } from './certificates.ts';
 import { COMMAND, startSluice, type Running } from './command.ts';
 import { run, type Ran } from './programs.ts';
@@ -45,9 +46,6 @@ export interface FarOptions {
   /** Our own options of every `rsh`. */
   readonly options?: readonly string[];
 }
-
-export const addOption = (address: string, option: string): string =>
-  `${address}${address.includes('?') ? '&' : '?'}${option}`;
 
 const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
