@@ -11,7 +11,13 @@ type Link = (stage: Stage, source: string, sink: string, ...flags: string[]) => 
 const quote = (words: readonly string[]): string => words.map((word) => `'${word}'`).join(' ');
 
 /** Two gateways: bytes come in over a UNIX socket, cross the carrier, and leave over a UNIX socket. */
-function pair(link: Link, name: string, scheme: 'tls' | 'wss', contender: Partial<Contender>): Contender {
+function pair(
+  link: Link,
+  name: string,
+  scheme: 'tls' | 'wss',
+  session: 'yes' | 'no',
+  contender: Partial<Contender>,
+): Contender {
   return {
     name,
     needs: ['openssl'],
@@ -20,12 +26,18 @@ function pair(link: Link, name: string, scheme: 'tls' | 'wss', contender: Partia
       const { cert, key } = await certificate(stage);
       const address = stage.path(`${id}.sock`);
       const path = scheme === 'wss' ? '/bench' : '';
-      const far = await link(stage, `${scheme}://127.0.0.1:0${path}?cert=${cert}&key=${key}`, `unix:${socket}`);
-      await link(stage, `unix:${address}`, `${far}?ca=${cert}`);
+      const far = await link(
+        stage,
+        `${scheme}://127.0.0.1:0${path}?session=${session}&cert=${cert}&key=${key}`,
+        `unix:${socket}`,
+      );
+      await link(stage, `unix:${address}`, `${far}?session=${session}&ca=${cert}`);
       return { address };
     },
   };
 }
+
+const PLAIN_TLS = 'sluice unix→tls→unix, plain';
 
 /** @param command the built `sluice`, with the Node that runs it */
 export function sluices(command: readonly string[]): readonly Contender[] {
@@ -85,8 +97,14 @@ export function sluices(command: readonly string[]): readonly Contender[] {
   return [
     unix,
     tcp,
-    pair(link, 'sluice unix→tls→unix', 'tls', { rival: rivals.stunnelPair.name }),
-    pair(link, 'sluice unix→wss→unix', 'wss', { rival: sshForward.name, atLeast: 1, roundTrips: true }),
+    pair(link, PLAIN_TLS, 'tls', 'no', { rival: rivals.stunnelPair.name }),
+    pair(link, 'sluice unix→tls→unix, session', 'tls', 'yes', { rival: PLAIN_TLS, atLeast: 0.7 }),
+    pair(link, 'sluice unix→wss→unix, plain', 'wss', 'no', { rival: sshForward.name }),
+    pair(link, 'sluice unix→wss→unix, session', 'wss', 'yes', {
+      rival: sshForward.name,
+      atLeast: 1.2,
+      roundTrips: true,
+    }),
     handedOff,
     piped,
     connect,

@@ -1,24 +1,54 @@
-/** Who may connect. Judged on the bound address, after listen and before the first accept. */
+/**
+ * May they: who may use a link. Whether a source may open at all is judged on its bound address, after listen and before
+ * the first accept; `authorize` is asked for every connection and every stream after that.
+ */
 import { ANYONE, type Link } from './link.ts';
 import { SluiceError } from './errors.ts';
-import type { Listener } from '../plugins/contract/index.ts';
+import type { Identity, Listener } from '../plugins/contract/index.ts';
+
+/** The one answer to "may they". A link that names nobody is local, or `judgeAccess` had refused it. */
+export function authorize(identity: Identity | undefined, { allow, sink }: Link, _service: string): boolean {
+  if (allow.includes(ANYONE) || (allow.length === 0 && !sink.transport.needsIdentity)) return true;
+  return identity !== undefined && allow.includes(identity.name);
+}
+
+/** What is wrong with who may use a link, as far as its addresses tell. */
+export function accessFaults({ source, sink, services, allow }: Link): string[] {
+  const faults: string[] = [];
+  const isNamed = allow.length > 0 && !allow.includes(ANYONE);
+  const demanding = [sink, ...services.values()].find(({ transport }) => transport.needsIdentity);
+  if (demanding !== undefined && !isNamed)
+    faults.push(
+      `${demanding.text} does whatever its client asks for, and the link does not say who may use it; name them: "allow: [NAME]"`,
+    );
+  if (isNamed && source.session !== 'always' && source.transport.negotiates !== true)
+    faults.push(`over ${source.scheme} nobody can prove who they are; add session=yes to ${source.text}`);
+  return faults;
+}
+
+/** Before anything is opened. @throws SluiceError SLUICE_ACCESS */
+export function assertAccess(link: Link): void {
+  const [fault] = accessFaults(link);
+  if (fault !== undefined) throw new SluiceError('SLUICE_ACCESS', `link "${link.name}": ${fault}`);
+}
 
 /** @throws SluiceError SLUICE_ACCESS if a network can reach the source and the link does not say who may use it. */
 export function judgeAccess(link: Link, listener: Listener): void {
-  if (listener.reach === 'local' || link.allow.includes(ANYONE)) return;
+  if (listener.reach === 'local' || link.allow.length > 0) return;
   throw new SluiceError(
     'SLUICE_ACCESS',
     `link "${link.name}": ${listener.address} can be reached from the network, and nobody is allowed to use it; ` +
-      'listen on 127.0.0.1, [::1] or a UNIX socket, or say who may: "--allow anyone", or "allow: anyone" in a configuration',
+      'listen on 127.0.0.1, [::1] or a UNIX socket, or say who may: "--allow NAME" or "--allow anyone", "allow:" in a configuration',
   );
 }
 
-/** @throws SluiceError SLUICE_ACCESS for a name that is nobody: identities are not in this version yet. */
-export function assertKnown(allow: readonly string[]): void {
-  const stranger = allow.find((name) => name !== ANYONE);
+/** @throws SluiceError SLUICE_ACCESS for a name that is nobody */
+export function assertKnown(allow: readonly string[], known: readonly string[]): void {
+  const stranger = allow.find((name) => name !== ANYONE && !known.includes(name));
   if (stranger === undefined) return;
+  const who = known.length > 0 ? `known are ${known.join(', ')}` : 'the configuration has no "identities"';
   throw new SluiceError(
     'SLUICE_ACCESS',
-    `allow: there is no identity "${stranger}"; this version of Sluice knows only "${ANYONE}"`,
+    `allow: there is no identity "${stranger}"; ${who}, and "${ANYONE}" is everybody`,
   );
 }

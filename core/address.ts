@@ -13,8 +13,10 @@
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import { SluiceError, reasonOf } from './errors.ts';
+import { LIMITS } from './limits.ts';
 import { OptionError, readOptions } from './options.ts';
 import type { Registry } from './registry.ts';
+import { parseTokenReference, type TokenReference } from './token.ts';
 import type { OptionSpecs, Role, Transport } from '../plugins/contract/index.ts';
 
 /** An address in its parts, decoded. `pairs` keeps order and repetition. */
@@ -26,16 +28,43 @@ export interface Parts {
 
 /** Options that every address takes, whatever its transport: they are the core's. */
 export const COMMON_OPTIONS = {
-  session: { type: 'boolean', default: false, help: 'speak the session, on both ends' },
+  session: {
+    type: 'boolean',
+    help: 'yes: nothing but sessions; no: plain bytes only; where it is not given they are spoken where both ends can agree on them',
+  },
+  resume: {
+    type: 'duration',
+    help: 'time that a session lives without a connection (default 2m; unix and stdio: off); off: never resume',
+  },
+  heartbeat: {
+    type: 'duration',
+    default: 15_000,
+    help: 'silence after which the far end of a session is asked for a sign of life; after three times as long it is dead',
+  },
+  token: {
+    type: 'string',
+    role: 'sink',
+    help: 'where the token is that shows who we are: file:PATH, env:NAME or credential:NAME',
+  },
 } as const satisfies OptionSpecs;
 
+/** How a session runs at an address. */
+export interface SessionTerms {
+  /** `always`: nothing else is spoken; `offered`: where both ends can agree on it; `never`. */
+  readonly session: 'always' | 'offered' | 'never';
+  /** ms that it lives without a carrier; 0: not at all. */
+  readonly detachedLife: number;
+  /** ms of silence until the far end is asked. */
+  readonly heartbeat: number;
+}
+
 /** An address that its transport has read: ready to listen or dial. */
-export interface Address {
+export interface Address extends SessionTerms {
   readonly scheme: string;
   readonly transport: Transport;
   readonly role: Role;
-  /** `session=yes`: nothing but sessions is spoken. */
-  readonly session: boolean;
+  /** Where the token is that a dial shows. */
+  readonly token: TokenReference | undefined;
   /** What the transport's `parse` made of it. */
   readonly parsed: unknown;
   /** As the user wrote it, but for the values of options that are secret. */
@@ -135,6 +164,8 @@ export interface AddressContext {
   /** Options that come from flags or from the long form rather than from the address. */
   readonly extra?: Readonly<Record<string, unknown>>;
   readonly words?: readonly string[];
+  /** Whether a session is spoken, where the address does not say it. */
+  readonly session?: SessionTerms['session'];
 }
 
 /** Reads an address for one role. @throws SluiceError SLUICE_ADDRESS, whose cause is an OptionError where one key is at fault. */
@@ -145,19 +176,63 @@ export function parseAddress(written: string, context: AddressContext): Address 
   assertRole(transport, context.role, text);
   const resolvePath = pathResolver(context.folder);
   try {
-    const given = { ...collect(parts, transport, text), ...context.extra };
-    const specs = transport.literal ? transport.options : { ...COMMON_OPTIONS, ...transport.options };
-    const { session = false, ...options } = readOptions(specs, given, context.role, resolvePath);
+    const given = { ...collect(parts, transport, text) };
+    for (const [key, value] of Object.entries(context.extra ?? {})) {
+      if (Object.hasOwn(given, key)) throw new OptionError(key, `option "${key}" is given twice`);
+      Object.assign(given, { [key]: value });
+    }
+    const specs = { ...COMMON_OPTIONS, ...transport.options };
+    const { session, resume, heartbeat, token, ...options } = readOptions(specs, given, context.role, resolvePath);
     const { words, role } = context;
     const input = { target: parts.target, scheme: parts.scheme, options: options as never, role, resolvePath };
     const parsed = transport.parse(words === undefined ? input : { ...input, words });
-    return { scheme: parts.scheme, transport, role, session: session === true, parsed, text };
+    const terms = sessionTerms(transport, { session, resume, heartbeat } as GivenTerms, context.session);
+    return {
+      scheme: parts.scheme,
+      transport,
+      role,
+      parsed,
+      text,
+      ...terms,
+      token: tokenOf(token, transport, parsed, resolvePath),
+    };
   } catch (error) {
     if (SluiceError.is(error)) throw error;
     const usage = error instanceof OptionError ? '' : ` (${transport.grammar})`;
     throw refuse(text, `${reasonOf(error)}${usage}`, error);
   }
 }
+
+interface GivenTerms {
+  readonly session: boolean | undefined;
+  readonly resume: number | undefined;
+  readonly heartbeat: number;
+}
+
+function sessionTerms(transport: Transport, given: GivenTerms, otherwise?: SessionTerms['session']): SessionTerms {
+  const { session, resume, heartbeat } = given;
+  const usually = otherwise ?? (transport.negotiates ? 'offered' : 'never');
+  const chosen = session === undefined ? usually : session ? 'always' : 'never';
+  const usual = transport.diesWithPeer ? 0 : LIMITS.detachedLife;
+  return { session: chosen, detachedLife: resume ?? usual, heartbeat: heartbeat ?? LIMITS.heartbeat };
+}
+
+/** @throws Error for a token that others could read on its way */
+function tokenOf(
+  given: unknown,
+  transport: Transport,
+  parsed: unknown,
+  resolvePath: (path: string) => string,
+): TokenReference | undefined {
+  if (typeof given !== 'string') return undefined;
+  const reference = parseTokenReference(given, resolvePath);
+  if (isPrivate(transport, parsed)) return reference;
+  throw new Error(`a token would be sent unencrypted; use tls or wss, or a loopback address`);
+}
+
+/** Nobody else can read what is sent there. */
+export const isPrivate = (transport: Transport, parsed: unknown): boolean =>
+  transport.encrypts === true || transport.reach?.(parsed) === 'local';
 
 function assertRole(transport: Transport, role: Role, text: string): void {
   if (role === 'source' && transport.listen === undefined) {

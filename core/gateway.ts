@@ -7,20 +7,36 @@
  */
 import { SluiceError } from './errors.ts';
 import { LIMITS } from './limits.ts';
+import { Identities } from './identities.ts';
 import type { Link } from './link.ts';
 import type { CoreLog } from './log.ts';
 import { openLink, type LinkContext, type OpenLink } from './open-link.ts';
-import type { Served } from './serve.ts';
+import type { Loudness, Served } from './serve.ts';
+import type { TokenReference } from './token.ts';
 import type { Folders } from '../plugins/contract/index.ts';
 
+const LOUD: Loudness = { outage: 'warn', cut: 'warn' };
+
+export interface GatewayOptions {
+  /** Where the token is that is shown to sinks whose address names none. */
+  readonly token?: TokenReference | undefined;
+  readonly loudness?: Loudness;
+}
+
 export class Gateway {
-  readonly #context: LinkContext;
+  #context: LinkContext;
   readonly #open = new Set<OpenLink>();
   #accepted = 0;
   #isClosing = false;
 
-  constructor(log: CoreLog, folders: Folders) {
-    this.#context = { log, folders, running: new Set(), number: () => (this.#accepted += 1) };
+  constructor(log: CoreLog, folders: Folders, { token, loudness = LOUD }: GatewayOptions = {}) {
+    const number = (): number => (this.#accepted += 1);
+    this.#context = { log, folders, token, loudness, running: new Set(), number, identities: new Identities() };
+  }
+
+  /** Who is known, for links that open from now on. */
+  know(identities: Identities): void {
+    this.#context = { ...this.#context, identities };
   }
 
   /** The connections that run now. */

@@ -4,10 +4,9 @@
  *
  * Tokens are compared as hashes, all of them in the same time whichever fits, so that nothing can be guessed by a clock.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
+import { hashToken } from './token.ts';
 import type { Identity } from '../plugins/contract/index.ts';
-
-const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 /** What is kept of an identity's token. */
 export interface KnownToken {
@@ -15,8 +14,6 @@ export interface KnownToken {
   /** SHA-256. */
   readonly hash: Buffer;
 }
-
-export const hashToken = sha256;
 
 export class Identities {
   readonly #tokens: readonly KnownToken[];
@@ -31,8 +28,9 @@ export class Identities {
 
   /** Whose token it is; `undefined` for nobody's. */
   identify(token: string | undefined): Identity | undefined {
-    const hash = sha256(token ?? '');
-    const matches = this.#tokens.filter((known) => timingSafeEqual(known.hash, hash));
-    return token === undefined ? undefined : matches[0]?.identity;
+    const hash = hashToken(token ?? '');
+    let found: Identity | undefined;
+    for (const { hash: known, identity } of this.#tokens) if (timingSafeEqual(known, hash)) found = identity;
+    return token === undefined ? undefined : found;
   }
 }

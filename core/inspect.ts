@@ -1,5 +1,6 @@
 /** What is wrong with a link, found by looking and not by opening anything: for `check`, and before a start. */
-import { ANYONE, type Link } from './link.ts';
+import { accessFaults } from './access.ts';
+import type { Link } from './link.ts';
 import type { Address } from './address.ts';
 
 /** What the files, folders, accounts and programs of an address lack. */
@@ -8,13 +9,14 @@ export const inspectAddress = async ({ transport, parsed, role }: Address): Prom
 
 /** Access is judged on the bound address; an address that names its place tells it beforehand. */
 function inspectAccess({ source, allow }: Link): string[] {
-  if (allow.includes(ANYONE) || source.transport.reach?.(source.parsed) !== 'network') return [];
+  if (allow.length > 0 || source.transport.reach?.(source.parsed) !== 'network') return [];
   return [
-    `${source.text} can be reached from the network, and nobody is allowed to use it; say "allow: anyone", or listen on 127.0.0.1`,
+    `${source.text} can be reached from the network, and nobody is allowed to use it; say who may, "allow: [NAME]" or "allow: anyone", or listen on 127.0.0.1`,
   ];
 }
 
 export async function inspectLink(link: Link): Promise<readonly string[]> {
-  const [ofSource, ofSink] = await Promise.all([inspectAddress(link.source), inspectAddress(link.sink)]);
-  return [...inspectAccess(link), ...ofSource, ...ofSink];
+  const { source, sink, services } = link;
+  const ofAddresses = await Promise.all([source, sink, ...services.values()].map(inspectAddress));
+  return [...accessFaults(link), ...inspectAccess(link), ...ofAddresses.flat()];
 }

@@ -13,6 +13,8 @@ export const LIMITS = {
   drain: 30_000,
   /** ms that a session lives without a carrier: a reconnecting DSL line takes one to two minutes. */
   detachedLife: 120_000,
+  /** ms of silence after which the far end of a session is asked for a sign of life. */
+  heartbeat: 15_000,
   /** Sessions of one link that may wait for their carrier at once. */
   detachedSessions: 512,
   /** Connections of one gateway. Two descriptors each: under the usual hard limit of 1,048,576 and far above use. */
@@ -28,4 +30,7 @@ export const LIMITS = {
   diagnosticsRate: 16 * 1024,
   /** Bytes of log that may wait for a slow standard error before lines are dropped and counted. */
   logBacklog: 1024 * 1024,
+  /** Bytes of a client's command line, and of all its variables together. */
+  command: 32 * 1024,
+  environment: 8 * 1024,
 } as const;

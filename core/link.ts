@@ -1,26 +1,51 @@
 import type { Address } from './address.ts';
-import type { Capability } from '../plugins/contract/index.ts';
+import type { Capability, Request } from '../plugins/contract/index.ts';
+
+/** What the connections of a link ask a far sluice for, instead of what their own client asks. */
+export interface Ask {
+  readonly service: string;
+  readonly request: Request;
+  /** End what is left of our earlier sessions without a connection. */
+  readonly takeOver: boolean;
+}
 
 /** A source and a sink, who may use it, and its limits. Immutable; the gateway opens it. */
 export interface Link {
   readonly name: string;
   readonly source: Address;
   readonly sink: Address;
+  /** Sinks of services besides the default one, by name. */
+  readonly services: ReadonlyMap<string, Address>;
   /** Identities that may connect; `anyone` for all; empty: nobody from a network. */
   readonly allow: readonly string[];
   /** ms without a byte after the first end; 0 means no limit. */
   readonly idleAfterEnd: number;
+  /** Only a session can carry it, so the sink must speak one. */
+  readonly ask?: Ask;
   /** Stop listening after the first connection. */
   readonly once: boolean;
 }
 
 export const ANYONE = 'anyone';
+export const DEFAULT_SERVICE = 'default';
+
+/** The sink that answers a service; `undefined` where the link does not offer it. */
+export const sinkFor = ({ sink, services }: Link, service: string): Address | undefined =>
+  service === DEFAULT_SERVICE || sink.transport.services?.includes(service) ? sink : services.get(service);
+
+export const servicesOf = ({ sink, services }: Link): string[] => [
+  DEFAULT_SERVICE,
+  ...(sink.transport.services ?? []),
+  ...services.keys(),
+];
 
 /** A process has one standard input and output: a link that uses them serves one connection. */
 export const servesOnce = (source: Address, sink: Address): boolean =>
   source.scheme === 'stdio' || sink.scheme === 'stdio';
 
-const has = ({ transport }: Address, capability: Capability): boolean => transport.capabilities.includes(capability);
+/** A session carries all that a transport may lack. */
+const has = ({ transport, session }: Address, capability: Capability): boolean =>
+  session === 'always' || transport.capabilities.includes(capability);
 
 /**
  * Sentences on what the pair cannot carry, for `sluice check` and the log: what each capability's absence means to the
@@ -49,5 +74,8 @@ export function explainLink({ source, sink }: Link): string[] {
       `the exit status and standard error of ${sink.scheme} go to the log: ${source.scheme} cannot carry them`,
     );
   }
-  return [...sentences, ...(source.transport.caveats ?? []), ...(sink.transport.caveats ?? [])];
+  const caveats = [source, sink].flatMap(({ session, transport }) =>
+    session === 'always' ? [] : (transport.caveats ?? []),
+  );
+  return [...sentences, ...caveats];
 }

@@ -2,21 +2,22 @@
  * A link that listens: its source is bound and judged, and every connection that it accepts is served (serve.ts).
  * One failure concerns one connection. Made by `openLink`; freed when `done` resolves.
  */
-import { judgeAccess } from './access.ts';
+import { assertAccess, authorize, judgeAccess } from './access.ts';
+import type { Address } from './address.ts';
 import { SluiceError, reasonOf, wrap } from './errors.ts';
 import { LIMITS } from './limits.ts';
-import { explainLink, type Link } from './link.ts';
+import type { Identities } from './identities.ts';
+import { DEFAULT_SERVICE, explainLink, servicesOf, sinkFor, type Link } from './link.ts';
 import type { CoreLog } from './log.ts';
 import { abortConnection, type Outcome } from './relay.ts';
-import { serve, type Served } from './serve.ts';
+import { serve, type ServeContext, type Served } from './serve.ts';
 import { isSession, listenForSessions, protocolsOf } from './sessions.ts';
 import type { SessionListener } from './session/listener.ts';
-import type { Folders, Inbound, Listener } from '../plugins/contract/index.ts';
+import type { Admitted, Folders, Identity, Inbound, Listener } from '../plugins/contract/index.ts';
 
 /** What the links of one gateway share. */
-export interface LinkContext {
-  readonly log: CoreLog;
-  readonly folders: Folders;
+export interface LinkContext extends ServeContext {
+  readonly identities: Identities;
   /** Every connection of the gateway that runs now. */
   readonly running: Set<Served>;
   /** A number for a new connection. */
@@ -60,6 +61,26 @@ class Intake {
     this.#stop = stop;
   }
 
+  /** Who shows this token, if they may connect at all. */
+  admit(token: string | undefined, peer: string): Admitted | undefined {
+    return this.#let(this.#context.identities.identify(token), peer);
+  }
+
+  /** A session's carrier may have shown a token of its own; two that disagree are refused. */
+  #admitSession(token: string | undefined, { identity, peer }: Inbound): Admitted | undefined {
+    const shown = token === undefined ? identity : this.#context.identities.identify(token);
+    return identity === undefined || identity.name === shown?.name ? this.#let(shown, peer.address) : undefined;
+  }
+
+  #let(identity: Identity | undefined, peer: string): Admitted | undefined {
+    if (authorize(identity, this.#link, DEFAULT_SERVICE)) return identity === undefined ? {} : { identity };
+    this.#log.warn('connection refused', {
+      peer,
+      reason: identity === undefined ? 'it did not prove who it is' : `${identity.name} is not allowed`,
+    });
+    return undefined;
+  }
+
   accept(inbound: Inbound): void {
     inbound.stream.on('error', () => {}); // a reset before the relay listens must not end the process
     const refusal = this.#refusal();
@@ -67,29 +88,46 @@ class Intake {
       this.#log.warn('connection refused', { peer: inbound.peer.address, reason: refusal.message });
       return abortConnection(inbound, refusal);
     }
-    if (isSession(inbound, this.#link.source)) void this.#acceptCarrier(inbound);
-    else this.#take(inbound);
+    const { source } = this.#link;
+    if (isSession(inbound, source)) return void this.#acceptCarrier(inbound);
+    if (source.session === 'always')
+      return abortConnection(inbound, new SluiceError('SLUICE_DENIED', 'only the session of a sluice is spoken here'));
+    if (this.#let(inbound.identity, inbound.peer.address) !== undefined) return this.#take(inbound, this.#link.sink);
+    abortConnection(inbound, new SluiceError('SLUICE_DENIED', 'not allowed'));
   }
 
   /** A connection that carries a session: its streams are the link's connections. */
   async #acceptCarrier(carrier: Inbound): Promise<void> {
     try {
-      this.#sessions ??= listenForSessions(this.#link.source, (inbound) => this.#acceptStream(inbound), this.#log);
+      this.#sessions ??= listenForSessions(this.#link.source, {
+        log: this.#log,
+        admit: (token, from) => this.#admitSession(token, from),
+        accept: (inbound, service) => this.#acceptStream(inbound, service),
+      });
       await (await this.#sessions).accept(carrier);
     } catch (error) {
       this.#log.warn('session refused', { peer: carrier.peer.address, reason: reasonOf(error) });
     }
   }
 
-  #acceptStream(inbound: Inbound): void {
+  /** @throws SluiceError that the far side is told */
+  #acceptStream(inbound: Inbound, service: string): void {
     const refusal = this.#refusal();
-    if (refusal === undefined) this.#take(inbound);
-    else abortConnection(inbound, refusal);
+    if (refusal !== undefined) throw refusal;
+    const sink = sinkFor(this.#link, service);
+    if (sink === undefined || !authorize(inbound.identity, this.#link, service)) throw this.#unknown(inbound, service);
+    this.#take(inbound, sink);
   }
 
-  #take(inbound: Inbound): void {
+  #unknown({ peer }: Inbound, service: string): SluiceError {
+    this.#log.warn('stream refused', { peer: peer.address, service });
+    const known = servicesOf(this.#link).join(', ');
+    return new SluiceError('SLUICE_DENIED', `there is no service "${service}"; this link offers: ${known}`);
+  }
+
+  #take(inbound: Inbound, sink: Address): void {
     if (this.#link.once) this.#stop.abort();
-    const over = this.#serve(inbound).finally(() => this.#pending.delete(over));
+    const over = this.#serve(inbound, sink).finally(() => this.#pending.delete(over));
     this.#pending.add(over);
   }
 
@@ -110,10 +148,15 @@ class Intake {
     return new SluiceError('SLUICE_BUSY', `${LIMITS.relays} connections are open, which is the limit`);
   }
 
-  async #serve(inbound: Inbound): Promise<void> {
-    const { running, folders, number } = this.#context;
-    const log = this.#log.child({ connection: number(), peer: inbound.peer.address });
-    const served = serve(this.#link, inbound, { log, folders });
+  async #serve(inbound: Inbound, sink: Address): Promise<void> {
+    const { running, number } = this.#context;
+    const { peer, identity } = inbound;
+    const log = this.#log.child({
+      connection: number(),
+      peer: peer.address,
+      ...(identity && { identity: identity.name }),
+    });
+    const served = serve(this.#link, sink, inbound, { ...this.#context, log });
     running.add(served);
     this.#last = await served.outcome;
     running.delete(served);
@@ -136,14 +179,23 @@ async function listen(
       signal,
       protocols: protocolsOf(link.source),
       accept: (inbound) => intake.accept(inbound),
+      admit: (token, peer) => intake.admit(token, peer),
     });
   } catch (error) {
     throw wrap('SLUICE_LISTEN', `listen on ${text}`, error);
   }
 }
 
+function caution({ sink, services, allow }: Link, log: CoreLog): void {
+  for (const { transport, parsed } of [sink, ...services.values()]) {
+    const sentence = transport.caution?.(parsed, allow);
+    if (sentence !== undefined) log.warn(sentence);
+  }
+}
+
 /** @throws SluiceError SLUICE_LISTEN, SLUICE_ACCESS; then nothing of the link is left. */
 export async function openLink(link: Link, context: LinkContext): Promise<OpenLink> {
+  assertAccess(link);
   const log = context.log.child({ link: link.name });
   const stop = new AbortController();
   const intake = new Intake(link, context, log, stop);
@@ -155,6 +207,7 @@ export async function openLink(link: Link, context: LinkContext): Promise<OpenLi
     await listener.closed;
     throw error;
   }
+  caution(link, log);
   intake.isOpen = true;
   log.info('listening', {
     source: listener.address,

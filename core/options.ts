@@ -63,9 +63,10 @@ function readMap(key: string, value: unknown): Readonly<Record<string, string>> 
 }
 
 function readDuration(key: string, value: unknown): number {
+  if (value === 'off') return 0;
   const milliseconds = typeof value === 'string' ? parseDuration(value) : undefined;
   if (milliseconds === undefined) {
-    throw new OptionError(key, `option "${key}": expected a duration such as 20s or 5m, got ${quote(value)}`);
+    throw new OptionError(key, `option "${key}": expected a duration such as 20s or 5m, or "off", got ${quote(value)}`);
   }
   return milliseconds;
 }

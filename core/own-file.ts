@@ -3,17 +3,19 @@ import type { Stats } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 
 /**
- * The text of a file that only this user and root can change. Owner and mode are read from the open file, so that it
- * cannot be exchanged in between.
+ * The text of a file that only this user and root can change, and where it is secret, that others cannot read. Owner and
+ * mode are read from the open file, so that it cannot be exchanged in between.
  *
  * @throws Error that says what is wrong and how to mend it
  */
-export async function readOwnFile(path: string): Promise<string> {
+export async function readOwnFile(path: string, { isSecret = false } = {}): Promise<string> {
   const file = await open(path);
   try {
     const found = await file.stat();
     if (!found.isFile()) throw new Error(`${path} is not a file`);
     assertOwn(path, found);
+    if (isSecret && (found.mode & 0o004) !== 0)
+      throw new Error(`${path} can be read by others; run: chmod o-r ${path}`);
     return await file.readFile('utf8');
   } finally {
     await file.close();

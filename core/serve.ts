@@ -2,12 +2,14 @@
  * The life of one connection: hand-off, or dial and relay; one log line when it opens, one when it has closed.
  * Owns the inbound from the call on, and everything made for it.
  */
+import { isPrivate, type Address } from './address.ts';
 import { carryDiagnostics } from './diagnostics.ts';
 import { SluiceError, wrap } from './errors.ts';
 import { handOff, superviseHandOff } from './handoff.ts';
 import type { Link } from './link.ts';
 import type { CoreLog } from './log.ts';
-import { protocolsOf, reach } from './sessions.ts';
+import { canShowToken, protocolsOf, reach, type ReachContext } from './sessions.ts';
+import { readToken, type TokenReference } from './token.ts';
 import { Relay, abortConnection, type Outcome } from './relay.ts';
 import type { ExitStatus, Folders, Inbound, Outbound } from '../plugins/contract/index.ts';
 
@@ -26,25 +28,38 @@ export interface Served {
   abort(reason: SluiceError): void;
 }
 
-interface ServeContext {
+export interface ServeContext {
   readonly log: CoreLog;
   readonly folders: Folders;
+  /** Where the token is that is shown to sinks whose address names none. */
+  readonly token: TokenReference | undefined;
+  readonly loudness: Loudness;
 }
 
-export function serve(link: Link, inbound: Inbound, { log, folders }: ServeContext): Served {
+/** What is a warning of a gateway may be told otherwise, or not at all, by a command that stands in for ssh. */
+export interface Loudness {
+  /** A lost connection that may be resumed. */
+  readonly outage: 'info' | 'warn';
+  /** A connection that was cut. */
+  readonly cut: 'info' | 'warn';
+}
+
+/** @param sink the one of the link's that answers the service that the inbound is for */
+export function serve(link: Link, sink: Address, inbound: Inbound, given: ServeContext): Served {
+  const { log } = given;
   const stop = new AbortController();
   const since = performance.now();
   let relay: Relay | undefined;
 
   const run = async (): Promise<Outcome> => {
-    const context = { log, folders, link: link.name, peer: inbound.peer, protocols: protocolsOf(link.sink) };
-    const adopted = await handOff(inbound, link.sink, { ...context, signal: stop.signal });
+    const context = await reachContext(link, sink, inbound, given);
+    const adopted = await handOff(inbound, sink, { ...context, signal: stop.signal });
     if (adopted !== undefined) {
-      log.info('opened', { sink: link.sink.text, how: 'handed off' });
+      log.info('opened', { sink: sink.text, how: 'handed off' });
       carryDiagnostics(adopted.diagnostics, inbound.diagnostics, log);
       return superviseHandOff(inbound, adopted, stop.signal);
     }
-    const outbound = await dialWhileOpen(link, inbound, context, stop.signal);
+    const outbound = await dialWhileOpen(sink, inbound, context, stop.signal);
     tellEstablished(inbound, outbound);
     log.info('opened', { sink: outbound.peer.address });
     carryDiagnostics(outbound.diagnostics, inbound.diagnostics, log);
@@ -58,12 +73,12 @@ export function serve(link: Link, inbound: Inbound, { log, folders }: ServeConte
   const traffic = (): Traffic | undefined => relay && { toSink: relay.toSink.bytes, toSource: relay.toSource.bytes };
 
   const refuse = (error: unknown): Outcome => {
-    const reason = wrap('SLUICE_DIAL', `dial ${link.sink.text}`, error);
+    const reason = wrap('SLUICE_DIAL', `dial ${sink.text}`, error);
     abortConnection(inbound, reason);
     return { how: 'cut', by: 'sink', reason };
   };
   const finish = (outcome: Outcome): Outcome => {
-    logClose(log, outcome, traffic(), performance.now() - since);
+    logClose(given, outcome, traffic(), performance.now() - since);
     return outcome;
   };
   return {
@@ -71,6 +86,26 @@ export function serve(link: Link, inbound: Inbound, { log, folders }: ServeConte
     since,
     traffic,
     abort: (reason) => stop.abort(reason),
+  };
+}
+
+/** @throws SluiceError SLUICE_TOKEN */
+async function reachContext(link: Link, sink: Address, inbound: Inbound, given: ServeContext): Promise<ReachContext> {
+  const { log, folders, loudness } = given;
+  const { peer, identity, request } = inbound;
+  const usual = isPrivate(sink.transport, sink.parsed) && canShowToken(sink) ? given.token : undefined;
+  const reference = sink.token ?? usual;
+  return {
+    log,
+    folders,
+    link: link.name,
+    protocols: protocolsOf(sink),
+    ask: link.ask,
+    peer,
+    ...(identity && { identity }),
+    ...(request && { request }),
+    ...(reference && { token: await readToken(reference) }),
+    tell: (message, fields) => log[loudness.outage](message, fields),
   };
 }
 
@@ -86,7 +121,7 @@ function tellEstablished(inbound: Inbound, outbound: Outbound): void {
 
 /** A source that goes away while its sink is being dialed ends the attempt. */
 async function dialWhileOpen(
-  link: Link,
+  sink: Address,
   inbound: Inbound,
   context: Parameters<typeof reach>[1],
   stopped: AbortSignal,
@@ -95,7 +130,7 @@ async function dialWhileOpen(
   const onClose = (): void => gone.abort();
   inbound.stream.once('close', onClose);
   try {
-    return await reach(link.sink, context, AbortSignal.any([gone.signal, stopped]));
+    return await reach(sink, context, AbortSignal.any([gone.signal, stopped]));
   } finally {
     inbound.stream.off('close', onClose);
   }
@@ -106,7 +141,12 @@ const showStatus = (status: ExitStatus | undefined): Record<string, unknown> => 
   return 'code' in status ? { exit: status.code } : { signal: status.signal };
 };
 
-function logClose(log: CoreLog, outcome: Outcome, traffic: Traffic | undefined, milliseconds: number): void {
+function logClose(
+  { log, loudness }: ServeContext,
+  outcome: Outcome,
+  traffic: Traffic | undefined,
+  milliseconds: number,
+): void {
   const fields = {
     how: outcome.how,
     ...(outcome.by && { by: outcome.by }),
@@ -116,6 +156,5 @@ function logClose(log: CoreLog, outcome: Outcome, traffic: Traffic | undefined, 
     ...(outcome.reason && { code: outcome.reason.code, reason: outcome.reason.message }),
   };
   const isWanted = outcome.how === 'ended' || outcome.reason?.code === 'SLUICE_STOPPED';
-  if (isWanted) log.info('closed', fields);
-  else log.warn('closed', fields);
+  log[isWanted ? 'info' : loudness.cut]('closed', fields);
 }

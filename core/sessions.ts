@@ -5,32 +5,38 @@
  */
 import type { Address } from './address.ts';
 import { dial } from './dial.ts';
-import { SluiceError, wrap } from './errors.ts';
+import { SluiceError, reasonOf, wrap } from './errors.ts';
 import { LIMITS } from './limits.ts';
-import type { Connection, DialContext, Inbound, Log, Outbound, Peer, Protocol } from '../plugins/contract/index.ts';
-import type { SessionListener } from './session/listener.ts';
+import { DEFAULT_SERVICE, type Ask } from './link.ts';
+import { fromMetadata, toMetadata } from './request.ts';
+import type { Admitted, Connection, DialContext, Inbound, Log, Outbound, Protocol } from '../plugins/contract/index.ts';
+import type { Far, SessionListener } from './session/listener.ts';
 import type { OpenAnswer, OpenRequest } from './session/session.ts';
 
-export const DEFAULT_SERVICE = 'default';
+/** What may be agreed on at an address. */
+export const protocolsOf = ({ session }: Address): readonly Protocol[] => (session === 'never' ? [] : ['session']);
 
-/** On carriers that die only with their peer there is nobody who could come back. */
-const detachedLifeOf = ({ scheme }: Address): number =>
-  scheme === 'unix' || scheme === 'stdio' ? 0 : LIMITS.detachedLife;
-
-/** What may be agreed on at an address: the session only where the address asks for it, as long as it is young. */
-export const protocolsOf = ({ session }: Address): readonly Protocol[] => (session ? ['session'] : []);
+/** Whether a token would reach the far side: by the transport itself, or in a session. */
+export const canShowToken = ({ session, transport }: Address): boolean =>
+  transport.showsToken === true || session !== 'never';
 
 /** Agreed on, or demanded where nothing can be negotiated. */
 export const isSession = ({ protocol }: Connection, { session, transport }: Address): boolean =>
-  protocol === 'session' || (session && transport.negotiates !== true);
+  protocol === 'session' || (session === 'always' && transport.negotiates !== true);
 
 /** A stream that the far side opened, as a connection of a link. It is answered when the sink has been reached. */
-function toInbound({ stream, accept, refuse }: OpenAnswer, peer: Peer): Inbound {
+function toInbound(
+  { metadata }: OpenRequest,
+  { stream, accept, refuse }: OpenAnswer,
+  { peer, identity }: Far,
+): Inbound {
   let isAnswered = false;
   const diagnostics = stream.sendDiagnostics();
   return {
     stream,
     peer,
+    ...(identity && { identity }),
+    request: fromMetadata(metadata),
     diagnostics,
     exited: (status) => stream.sendExit(status),
     established: (sink) => {
@@ -41,23 +47,38 @@ function toInbound({ stream, accept, refuse }: OpenAnswer, peer: Peer): Inbound 
   };
 }
 
+/** What a link does with the sessions of its source. */
+export interface SessionHost {
+  readonly log: Log;
+  /** Who shows this token on this carrier, if they may have a session. */
+  admit(token: string | undefined, carrier: Inbound): Admitted | undefined;
+  /** A stream for a service; throws what the far side is to be told if it may not have it. */
+  accept(inbound: Inbound, service: string): void;
+}
+
 /** The sessions of one link's source. */
-export async function listenForSessions(
-  source: Address,
-  accept: (inbound: Inbound) => void,
-  log: Log,
-): Promise<SessionListener> {
+export async function listenForSessions(source: Address, host: SessionHost): Promise<SessionListener> {
   const { SessionListener: Listener } = await import('./session/listener.ts');
   return new Listener({
-    tokens: [],
-    detachedLife: detachedLifeOf(source),
+    admit: host.admit,
+    detachedLife: source.detachedLife,
     maxDetached: LIMITS.detachedSessions,
-    log,
-    onOpen({ service }: OpenRequest, answer: OpenAnswer, peer: Peer) {
-      if (service === DEFAULT_SERVICE) accept(toInbound(answer, peer));
-      else answer.refuse(`there is no service "${service}"; this link offers "${DEFAULT_SERVICE}"`);
+    log: host.log,
+    onOpen(request, answer, from) {
+      try {
+        host.accept(toInbound(request, answer, from), request.service);
+      } catch (error) {
+        answer.refuse(reasonOf(error));
+      }
     },
   });
+}
+
+export interface ReachContext extends Omit<DialContext, 'signal'> {
+  /** What cannot be told to a plain peer: only a session will do. */
+  readonly ask: Ask | undefined;
+  /** Tells of a lost connection, and of its recovery. */
+  readonly tell: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
 /**
@@ -65,15 +86,13 @@ export async function listenForSessions(
  *
  * @throws SluiceError SLUICE_DIAL
  */
-export async function reach(
-  sink: Address,
-  context: Omit<DialContext, 'signal'>,
-  cancel: AbortSignal,
-): Promise<Outbound> {
+export async function reach(sink: Address, context: ReachContext, cancel: AbortSignal): Promise<Outbound> {
   const carrier = await dial(sink, context, cancel);
-  if (!isSession(carrier, sink)) return carrier;
   try {
-    return await openStream(sink, carrier, context, cancel);
+    if (isSession(carrier, sink)) return await openStream(sink, carrier, context, cancel);
+    if (context.ask === undefined && sink.session !== 'always') return carrier;
+    carrier.stream.destroy();
+    throw new Error('the far side speaks plain bytes there, and not the session of a sluice');
   } catch (error) {
     throw wrap('SLUICE_DIAL', `dial ${sink.text}`, error);
   }
@@ -82,11 +101,11 @@ export async function reach(
 async function openStream(
   sink: Address,
   first: Outbound,
-  context: Omit<DialContext, 'signal'>,
+  context: ReachContext,
   cancel: AbortSignal,
 ): Promise<Outbound> {
   const { dialSession } = await import('./session/dialer.ts');
-  const { log } = context;
+  const { ask, request = { environment: {} }, tell, token } = context;
   const carriers = [first];
   const redial = async (signal: AbortSignal): Promise<Connection> => {
     const carrier = carriers.pop() ?? (await dial(sink, context, signal));
@@ -95,12 +114,18 @@ async function openStream(
     throw new SluiceError('SLUICE_DIAL', 'the far side does not speak the session any more');
   };
   const watcher = {
-    lost: (reason: Error) => log.warn('connection lost, redialing', { reason: reason.message }),
+    lost: (reason: Error) => tell('connection lost, redialing', { reason: reason.message }),
     resumed: (milliseconds: number) =>
-      log.warn('connection resumed', { seconds: Number((milliseconds / 1000).toFixed(3)) }),
+      tell('connection resumed', { seconds: Number((milliseconds / 1000).toFixed(3)) }),
   };
-  const { session } = await dialSession({ dial: redial, detachedLife: detachedLifeOf(sink), watcher }, cancel);
-  const { stream, opened } = session.open({ service: DEFAULT_SERVICE, metadata: {} });
+  const { detachedLife, transport } = sink;
+  const shown = transport.showsToken ? undefined : token;
+  const options = { dial: redial, detachedLife, watcher, token: shown, takeOver: ask?.takeOver ?? false };
+  const { session } = await dialSession(options, cancel);
+  const { stream, opened } = session.open({
+    service: ask?.service ?? DEFAULT_SERVICE,
+    metadata: toMetadata(ask?.request ?? request),
+  });
   stream.once('close', () => session.drain());
   const { exit } = await opened;
   return {

@@ -34,6 +34,14 @@ async function mayInstall(command: string, wasAsked: boolean): Promise<boolean> 
   return /^y(es)?$/i.test(answer.trim());
 }
 
+/** The commands that bring what is missing: Debian's packages first, since the others are built with them. */
+function commandsFor(missing: readonly Need[]): string[][] {
+  const packages = [...new Set(missing.flatMap((need) => need.packages))];
+  const asRoot = process.getuid?.() === 0 ? [] : ['sudo'];
+  const made = missing.flatMap(({ make }) => (make === undefined ? [] : [[...make]]));
+  return packages.length === 0 ? made : [[...asRoot, 'sh', INSTALLER, ...packages], ...made];
+}
+
 /**
  * Resolves with whether everything is there now; says what is not.
  *
@@ -42,14 +50,14 @@ async function mayInstall(command: string, wasAsked: boolean): Promise<boolean> 
 export async function provision(wasAsked: boolean): Promise<boolean> {
   const missing = NEEDS.filter((need) => !isThere(need));
   if (missing.length === 0) return true;
-  const packages = [...new Set(missing.flatMap((need) => need.packages))];
-  const words = [...(process.getuid?.() === 0 ? [] : ['sudo']), 'sh', INSTALLER, ...packages];
+  const commands = commandsFor(missing);
+  const shown = commands.map((words) => words.join(' ')).join(' && ');
   console.error(`The tests need programs that are not here: ${missing.map(({ name }) => name).join(', ')}.`);
-  if (!(await mayInstall(words.join(' '), wasAsked))) {
-    console.error(`This installs them:\n\n    ${words.join(' ')}\n`);
+  if (!(await mayInstall(shown, wasAsked))) {
+    console.error(`This installs them:\n\n    ${shown}\n`);
     return false;
   }
-  spawnSync(words[0] ?? '', words.slice(1), { stdio: 'inherit' });
+  for (const [file = '', ...args] of commands) spawnSync(file, args, { stdio: 'inherit' });
   const left = missing.filter((need) => !isThere(need)).map(({ name }) => name);
   if (left.length > 0) console.error(`Still missing after the installation: ${left.join(', ')}.`);
   return left.length === 0;

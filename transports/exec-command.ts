@@ -10,7 +10,7 @@
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { Duplex, type Readable, type Writable } from 'node:stream';
-import type { ExitStatus, ReleasingStream } from '../plugins/contract/index.ts';
+import type { ExitStatus, Outbound, ReleasingStream } from '../plugins/contract/index.ts';
 
 export type OnAbort = 'term' | 'kill' | 'eof';
 
@@ -200,6 +200,19 @@ export class CommandStream extends Duplex implements ReleasingStream {
       done(error);
     });
   }
+}
+
+/** Starts a command on pipes, as an outbound connection. */
+export async function dialCommand(
+  program: Program,
+  { name, onAbort }: { readonly name: string; readonly onAbort: OnAbort },
+  signal: AbortSignal,
+): Promise<Outbound> {
+  const command = await Command.start(program, ['pipe', 'pipe', 'pipe']);
+  const stream = new CommandStream(command, onAbort);
+  const { stderr, pid } = command.child;
+  if (signal.aborted) stream.destroy();
+  return { stream, peer: { address: `${name}[${pid}]` }, ...(stderr && { diagnostics: stderr }), exit: command.exit };
 }
 
 /** Resolves with nothing after a while, or at once when the signal comes. */

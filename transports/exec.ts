@@ -1,19 +1,15 @@
 /**
  * `exec:command line`: starts a command for each connection. The line is split into words as a shell would, and never
  * run by one. Where the source holds an untouched socket, that socket becomes the command's standard input and output
- * (hand-off); elsewhere the command gets pipes.
+ * (hand-off); elsewhere the command gets pipes. What a client of `rsh` asks for does not change what runs: the command
+ * finds it in SSH_ORIGINAL_COMMAND, as a forced command of sshd's does.
  */
-import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
 import { split } from 'shlex';
 import { defineTransport, type DialContext } from '../plugins/contract/index.ts';
-import { findUser, type Account } from './accounts.ts';
-import { Command, CommandStream, type Program } from './exec-command.ts';
-
-/** What a command sees of our own environment; anything else (tokens among it) only through the option `env`. */
-const INHERITED = /^(?:PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR)$/;
-const SAFE_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+import { findUser } from './accounts.ts';
+import { asUser, environment, locate, withOriginalCommand } from './exec-program.ts';
+import { Command, dialCommand, type Program } from './exec-command.ts';
 
 interface ExecAddress {
   readonly words: readonly string[];
@@ -32,53 +28,15 @@ function splitWords(line: string): string[] {
   }
 }
 
-async function isExecutable(file: string): Promise<boolean> {
-  try {
-    await access(file, constants.X_OK);
-    return (await stat(file)).isFile();
-  } catch {
-    return false;
-  }
-}
-
-/** The program's file, looked up in our own PATH: never in one that the command's environment brings. */
-async function locate(name: string): Promise<string> {
-  if (name.includes('/')) {
-    if (await isExecutable(name)) return name;
-    throw new Error(`${name} is not there or not executable`);
-  }
-  const path = process.env['PATH'] ?? SAFE_PATH;
-  for (const folder of path.split(delimiter)) {
-    const file = join(folder, name);
-    if (folder.startsWith('/') && (await isExecutable(file))) return file;
-  }
-  throw new Error(`command not found: ${name} (looked in ${path})`);
-}
-
-function environment({ env }: ExecAddress, account: Account | undefined, context: DialContext): Record<string, string> {
-  const inherited = Object.entries(process.env).filter(([name]) => INHERITED.test(name)) as [string, string][];
-  const own = account && { HOME: account.home, USER: account.name, LOGNAME: account.name, SHELL: account.shell };
-  const about = { SLUICE_LINK: context.link, SLUICE_PEER: context.peer.address };
-  return { PATH: SAFE_PATH, ...Object.fromEntries(inherited), ...own, ...about, ...env };
-}
-
-/** Another user's command goes through setpriv: it sets all groups, which Node does not, and takes new privileges away. */
-async function asUser(program: Program, account: Account): Promise<Program> {
-  const own = process.getuid?.();
-  if (own === account.uid) return program;
-  if (own !== 0) throw new Error(`only root can run a command as ${account.name}`);
-  const identity = [`--reuid=${account.uid}`, `--regid=${account.gid}`, '--init-groups', '--no-new-privs'];
-  return { ...program, file: await locate('setpriv'), args: [...identity, '--', program.file, ...program.args] };
-}
-
 async function prepare(address: ExecAddress, context: DialContext): Promise<Program> {
   const [name = '', ...args] = address.words;
   const account = address.user === undefined ? undefined : await findUser(address.user);
   const { cwd } = address;
   if (cwd !== undefined && !(await stat(cwd).catch(() => undefined))?.isDirectory())
     throw new Error(`there is no folder ${cwd}`);
-  const program = { file: await locate(name), args, cwd, env: environment(address, account, context) };
-  return account === undefined ? program : asUser(program, account);
+  const program = { file: await locate(name), args, cwd, env: environment(address.env, account, context) };
+  const told = withOriginalCommand(program, context.request);
+  return account === undefined ? told : asUser(told, account);
 }
 
 export const exec = defineTransport({
@@ -87,6 +45,8 @@ export const exec = defineTransport({
   grammar: 'exec:COMMAND LINE',
   summary: 'starts a command for each connection, without a shell',
   literal: true,
+  diesWithPeer: true,
+  reach: () => 'local',
   options: {
     user: { type: 'string', help: 'run as this user, with all its groups (only root can)' },
     cwd: { type: 'path', help: 'folder to run in' },
@@ -121,16 +81,8 @@ export const exec = defineTransport({
   },
 
   async dial(address, context) {
-    const command = await Command.start(await prepare(address, context), ['pipe', 'pipe', 'pipe']);
-    const stream = new CommandStream(command, address.onAbort);
-    const { stderr, pid } = command.child;
-    if (context.signal.aborted) stream.destroy();
-    return {
-      stream,
-      peer: { address: `exec:${address.words[0]}[${pid}]` },
-      ...(stderr && { diagnostics: stderr }),
-      exit: command.exit,
-    };
+    const program = await prepare(address, context);
+    return dialCommand(program, { name: `exec:${address.words[0]}`, onAbort: address.onAbort }, context.signal);
   },
 
   async adopt(address, handle, context) {

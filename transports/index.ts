@@ -2,6 +2,8 @@
 import type { Transport } from '../plugins/contract/index.ts';
 import { exec } from './exec.ts';
 import { fd, systemd } from './inherited.ts';
+import { sftp } from './sftp.ts';
+import { shell } from './shell.ts';
 import { createStdio, type StdioHost } from './stdio.ts';
 import { tcp } from './tcp.ts';
 import { tls } from './tls.ts';
@@ -19,6 +21,8 @@ export const builtInTransports = (stdio: StdioHost): readonly Transport[] => [
   wsUnix,
   createStdio(stdio),
   exec,
+  shell,
+  sftp,
   systemd,
   fd,
 ];

@@ -4,13 +4,15 @@
  */
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { Duplex, type Readable, type Writable } from 'node:stream';
+import { Duplex, Readable, type Writable } from 'node:stream';
 import { defineTransport, type Connection, type ReleasingStream, type Transport } from '../plugins/contract/index.ts';
 
 /** What the command line knows and a transport does not. */
 export interface StdioHost {
   /** True after an interrupt that the peer is to notice: the next end of input is then a cut, not an end. */
   interrupted(): boolean;
+  /** Nothing is read from standard input, as by ssh -n. */
+  readonly isInputEmpty?: boolean;
 }
 
 const isPipe = (fd: number): boolean => {
@@ -19,8 +21,12 @@ const isPipe = (fd: number): boolean => {
 };
 
 /** Pipes and sockets are read and written without blocking; files and terminals as Node does it. */
-const openInput = (): Readable =>
-  isPipe(0) ? new Socket({ fd: 0, writable: false, allowHalfOpen: true }) : process.stdin;
+const openInput = ({ isInputEmpty }: StdioHost): Readable =>
+  isInputEmpty
+    ? Readable.from([])
+    : isPipe(0)
+      ? new Socket({ fd: 0, writable: false, allowHalfOpen: true })
+      : process.stdin;
 const openOutput = (): Writable =>
   isPipe(1) ? new Socket({ fd: 1, readable: false, allowHalfOpen: true }) : process.stdout;
 
@@ -36,16 +42,17 @@ function closePipe(fd: number): void {
 
 class StdioStream extends Duplex implements ReleasingStream {
   readonly releasesChunks = true;
-  readonly #input = openInput();
+  readonly #input: Readable;
   readonly #output = openOutput();
 
-  constructor(interrupted: () => boolean) {
+  constructor(host: StdioHost) {
     super({ allowHalfOpen: true });
+    this.#input = openInput(host);
     this.#input.on('data', (chunk) => {
       if (!this.push(chunk)) this.#input.pause();
     });
     this.#input.once('end', () => {
-      if (interrupted()) this.destroy(new Error('interrupted'));
+      if (host.interrupted()) this.destroy(new Error('interrupted'));
       else this.push(null);
     });
     this.#input.on('error', (error) => this.destroy(error));
@@ -90,7 +97,7 @@ export function createStdio(host: StdioHost): Transport {
   const open = (): { stream: StdioStream } & Connection => {
     if (used) throw new Error('standard input and output are in use already');
     used = true;
-    return { stream: new StdioStream(() => host.interrupted()), peer: { address: 'stdio' } };
+    return { stream: new StdioStream(host), peer: { address: 'stdio' } };
   };
   return defineTransport({
     name: 'stdio',
@@ -99,6 +106,8 @@ export function createStdio(host: StdioHost): Transport {
     summary: 'this process’s standard input and output, once',
     options: {},
     capabilities: ['half-close', 'tells-cut', 'diagnostics', 'exit-status'],
+    diesWithPeer: true,
+    reach: () => 'local',
 
     parse({ target }) {
       if (target !== '') throw new Error(`nothing may follow "stdio:", got ${JSON.stringify(target)}`);

@@ -25,6 +25,7 @@ export const tls = defineTransport({
   },
   capabilities: ['half-close', 'proves-end', 'tells-cut'],
   negotiates: true,
+  encrypts: true,
 
   parse: (input) => ({
     ...parseHostPort(input.target, input.role),

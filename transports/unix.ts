@@ -12,6 +12,7 @@ export const unix = defineTransport({
   summary: 'UNIX sockets; owner, group and mode are set before the name appears',
   options: SOCKET_FILE_OPTIONS,
   capabilities: ['half-close', 'hand-off'],
+  diesWithPeer: true,
 
   parse: ({ target, options, resolvePath }) => ({
     path: parseSocketPath(target, resolvePath),

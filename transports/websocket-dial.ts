@@ -29,8 +29,8 @@ async function dialCarrier({ place, tls }: WebSocketAddress, signal: AbortSignal
 }
 
 const REMEDIES: Readonly<Record<number, string>> = {
-  401: 'the server wants credentials',
-  403: 'the server does not allow it',
+  401: 'it did not accept the credentials, or wants some',
+  403: 'it does not allow it',
   404: 'there is no such path on the server',
   426: 'the server wants another version of WebSocket',
 };
@@ -41,17 +41,29 @@ const explainHangUp = (error: Error, { scheme }: WebSocketAddress): Error =>
     ? new Error(`the server closed without an answer${scheme === 'ws' ? '; does it speak wss?' : ''}`, { cause: error })
     : error;
 
+/** @throws Error for two credentials: which of them counted would be the server's choice, and nobody's intention */
+function headersOf({ headers }: WebSocketAddress, token: string | undefined): Record<string, string> {
+  if (token === undefined) return { ...headers };
+  if (Object.keys(headers).some((name) => name.toLowerCase() === 'authorization'))
+    throw new Error('there is a token and a header "Authorization"; leave one of them out');
+  return { ...headers, authorization: `Bearer ${token}` };
+}
+
 /** Upgrades a connected socket; resolves with the WebSocket and the subprotocol that the server chose, if any. */
 async function upgrade(
   socket: Socket,
   address: WebSocketAddress,
   subprotocols: readonly string[],
-  signal: AbortSignal,
+  { signal, token }: Pick<DialContext, 'signal' | 'token'>,
 ): Promise<{ ws: WebSocket; chosen: string | undefined }> {
   const done = Promise.withResolvers<void>();
   const authority = address.place.kind === 'unix' ? 'localhost' : formatHostPort(address.place);
   const query = address.query === '' ? '' : `?${address.query}`;
-  const options: ClientOptions = { ...MESSAGE_LIMITS, headers: address.headers, createConnection: () => socket };
+  const options: ClientOptions = {
+    ...MESSAGE_LIMITS,
+    headers: headersOf(address, token),
+    createConnection: () => socket,
+  };
   const url = `${address.scheme}://${authority}${encodeURI(address.path)}${query}`;
   const ws = new WebSocket(url, [...subprotocols], options);
   let chosen: string | undefined;
@@ -65,11 +77,9 @@ async function upgrade(
     headers['sec-websocket-protocol'] ??= BYTES_SUBPROTOCOL; // a server may choose none (RFC 6455 §4.1), which ws takes for an error
   });
   ws.once('unexpected-response', (_request, { statusCode = 0 }) => {
-    done.reject(
-      new Error(
-        `the server answered ${statusCode} instead of an upgrade${REMEDIES[statusCode] ? `: ${REMEDIES[statusCode]}` : ''}`,
-      ),
-    );
+    const remedy = REMEDIES[statusCode] ? `: ${REMEDIES[statusCode]}` : '';
+    const error = new Error(`the server answered ${statusCode} instead of an upgrade${remedy}`);
+    done.reject(Object.assign(error, { final: statusCode === 401 || statusCode === 403 }));
   });
   const giveUp = (): void => done.reject(signal.reason);
   signal.addEventListener('abort', giveUp);
@@ -88,10 +98,10 @@ async function upgrade(
 /** An open WebSocket as a stream. A plain one knows neither our end mark nor the session. */
 export async function dialWebSocket(
   address: WebSocketAddress,
-  { protocols, signal }: Pick<DialContext, 'protocols' | 'signal'>,
+  context: Pick<DialContext, 'protocols' | 'signal' | 'token'>,
 ): Promise<{ stream: WebSocketStream; isPlain: boolean; isSession: boolean }> {
-  const subprotocols = subprotocolsFor(protocols);
-  const { ws, chosen } = await upgrade(await dialCarrier(address, signal), address, subprotocols, signal);
+  const subprotocols = subprotocolsFor(context.protocols);
+  const { ws, chosen } = await upgrade(await dialCarrier(address, context.signal), address, subprotocols, context);
   const isPlain = chosen === undefined || !subprotocols.includes(chosen);
   const stream = new WebSocketStream(ws, { marked: !isPlain, ping: address.ping });
   if (isPlain) stream.once('end', () => stream.destroy()); // a plain server's close: it takes no more bytes either

@@ -11,7 +11,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TlsOptions } from 'node:tls';
 import { WebSocketServer, type WebSocket } from 'ws';
-import type { Log } from '../plugins/contract/index.ts';
+import type { Admitted, Log } from '../plugins/contract/index.ts';
 import { peerAddress } from './listening.ts';
 import { MESSAGE_LIMITS } from './websocket-stream.ts';
 
@@ -29,10 +29,17 @@ export interface Route {
   /** The subprotocols that it speaks, the best first. */
   readonly subprotocols: readonly string[];
   readonly log: Log;
-  accept(ws: WebSocket, peer: string): void;
+  /** Who shows this token, if they may connect. */
+  admit(token: string | undefined, peer: string): Admitted | undefined;
+  accept(ws: WebSocket, peer: string, admitted: Admitted): void;
 }
 
-const STATUS: Readonly<Record<number, string>> = { 400: 'Bad Request', 403: 'Forbidden', 404: 'Not Found' };
+const STATUS: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+};
 
 export class WebSocketHost {
   readonly server: HttpServer;
@@ -94,14 +101,22 @@ export class WebSocketHost {
       });
       return refuse(socket, 403);
     }
-    this.#upgrader.handleUpgrade(request, socket, head, (ws) => route.accept(ws, peerAddress(request.socket)));
+    const peer = peerAddress(request.socket);
+    const admitted = route.admit(tokenOf(request), peer);
+    if (admitted === undefined) return refuse(socket, 401);
+    this.#upgrader.handleUpgrade(request, socket, head, (ws) => route.accept(ws, peer, admitted));
   }
 }
 
 function refuse(socket: Duplex, status: number): void {
-  socket.end(`HTTP/1.1 ${status} ${STATUS[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  const challenge = status === 401 ? 'WWW-Authenticate: Bearer\r\n' : '';
+  socket.end(`HTTP/1.1 ${status} ${STATUS[status]}\r\n${challenge}Connection: close\r\nContent-Length: 0\r\n\r\n`);
   socket.once('finish', () => (socket as Socket).destroySoon());
 }
+
+/** RFC 6750. Another kind of credentials is none. */
+const tokenOf = ({ headers }: IncomingMessage): string | undefined =>
+  /^Bearer +([\x21-\x7e]+)$/i.exec(headers.authorization ?? '')?.[1];
 
 /** The decoded path of a request, without its query; `undefined` if it is no path. */
 function pathOf({ url = '' }: IncomingMessage): string | undefined {

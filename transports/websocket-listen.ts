@@ -77,13 +77,14 @@ export async function listenWebSocket(address: WebSocketAddress, context: Listen
     origins: address.origins,
     subprotocols: subprotocolsFor(context.protocols),
     log,
-    accept(ws, peer) {
+    admit: context.admit,
+    accept(ws, peer, admitted) {
       const isSession = ws.protocol === SESSION_SUBPROTOCOL;
       const marked = isSession || ws.protocol === BYTES_SUBPROTOCOL;
       const stream = new WebSocketStream(ws, { marked, ping: address.ping });
       if (!marked) log.info('a plain WebSocket peer: an end is a close, and closes both directions', { peer });
       const protocol = isSession && ({ protocol: 'session' } as const);
-      accept({ stream, peer: { address: peer }, abort: (reason) => stream.abort(reason), ...protocol });
+      accept({ stream, peer: { address: peer }, abort: (reason) => stream.abort(reason), ...protocol, ...admitted });
     },
   });
   const closed = async (): Promise<void> => {

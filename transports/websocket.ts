@@ -2,7 +2,7 @@
  * `ws://`, `wss://` and `ws+unix:`: one stream a WebSocket. Several links may share one host:port by their paths.
  * Here is what the three schemes are; websocket-address.ts reads them, websocket-listen.ts and websocket-dial.ts work.
  */
-import { defineTransport, type OptionSpecs, type ParseInput } from '../plugins/contract/index.ts';
+import { defineTransport, type OptionSpecs, type ParseInput, type Transport } from '../plugins/contract/index.ts';
 import { formatHostPort, reachOfHost } from './host-port.ts';
 import { TLS_OPTIONS, parseTlsNames } from './tls-options.ts';
 import { SOCKET_FILE_OPTIONS, parseMode, parseSocketPath } from './unix-options.ts';
@@ -13,6 +13,7 @@ function webSocket<const S extends OptionSpecs>(
   scheme: string,
   texts: { grammar: string; summary: string },
   options: S,
+  more: Pick<Transport, 'encrypts'>,
   parse: (input: ParseInput<S>) => WebSocketAddress,
 ) {
   return defineTransport<WebSocketAddress, S>({
@@ -22,6 +23,8 @@ function webSocket<const S extends OptionSpecs>(
     options,
     capabilities: ['half-close', 'proves-end', 'tells-cut'],
     negotiates: true,
+    showsToken: true,
+    ...more,
     caveats: [`over ${scheme} a plain WebSocket peer cannot end one direction by itself: its close ends both`],
     parse,
     reach: ({ place }) => (place.kind === 'unix' ? 'local' : reachOfHost(place.host)),
@@ -55,6 +58,7 @@ export const ws = webSocket(
   'ws',
   { grammar: 'ws://HOST:PORT/PATH', summary: 'WebSocket without encryption: for loopback, or behind a proxy' },
   HTTP_OPTIONS,
+  {},
   (input) => {
     const { place, path } = splitTarget(input, 80);
     return { scheme: 'ws', place, tls: undefined, ...parseHttp(input, path) };
@@ -65,6 +69,7 @@ export const wss = webSocket(
   'wss',
   { grammar: 'wss://HOST:PORT/PATH', summary: 'WebSocket over TLS 1.3: passes wherever https does' },
   { ...HTTP_OPTIONS, ...TLS_OPTIONS },
+  { encrypts: true },
   (input) => {
     const { place, path } = splitTarget(input, 443);
     return { scheme: 'wss', place, tls: parseTlsNames(input), ...parseHttp(input, path) };
@@ -75,6 +80,7 @@ export const wsUnix = webSocket(
   'ws+unix',
   { grammar: 'ws+unix:/SOCKET:/PATH', summary: 'WebSocket over a UNIX socket: behind nginx on the same machine' },
   { ...HTTP_OPTIONS, ...SOCKET_FILE_OPTIONS },
+  {},
   (input) => {
     const at = input.target.lastIndexOf(':/');
     if (at < 1) throw new Error('expected the socket and the path with a colon between them');

@@ -1,9 +1,11 @@
 /** `sluice check`: what would run, what each pair cannot carry, and what is missing. Starts nothing. */
-import { loadConfiguration } from '../config/links.ts';
+import { loadConfiguration, readIdentities, type Loaded } from '../config/load.ts';
+import { reasonOf } from '../errors.ts';
 import { locateConfig } from '../config/locate.ts';
 import { jsonSchema } from '../config/schema.ts';
 import { inspectLink } from '../inspect.ts';
 import { explainLink, type Link } from '../link.ts';
+import { readToken } from '../token.ts';
 import { createEnvironment } from './environment.ts';
 import type { CheckFlags } from './flags.ts';
 
@@ -16,6 +18,15 @@ function describe(link: Link, faults: readonly string[]): string {
   return `${link.name}\n${lines.map((line) => `  ${line}\n`).join('')}`;
 }
 
+/** What is wrong with the tokens of identities and hosts. */
+async function tokenFaults({ identities, hosts }: Loaded): Promise<string[]> {
+  const faults: string[] = [];
+  const collect = (error: unknown): void => void faults.push(...reasonOf(error).split('\n'));
+  await readIdentities(identities).catch(collect);
+  for (const { token } of hosts.values()) if (token !== undefined) await readToken(token).catch(collect);
+  return faults;
+}
+
 /** Resolves with the exit status: 78 if something is missing, else 0. */
 export async function runCheck(flags: CheckFlags): Promise<number> {
   const { registry } = await createEnvironment(flags);
@@ -24,10 +35,13 @@ export async function runCheck(flags: CheckFlags): Promise<number> {
     return 0;
   }
   const file = locateConfig(flags.config, process.env);
-  const links = await loadConfiguration(file, registry);
+  const loaded = await loadConfiguration(file, registry);
+  const { links } = loaded;
   const faults = await Promise.all(links.map(inspectLink));
+  const ofTokens = await tokenFaults(loaded);
   for (const [index, link] of links.entries()) process.stdout.write(`${describe(link, faults[index] ?? [])}\n`);
-  const count = faults.flat().length;
+  for (const fault of ofTokens) process.stdout.write(`WRONG   ${fault}\n`);
+  const count = faults.flat().length + ofTokens.length;
   process.stdout.write(
     count === 0 ? `${file}: ${links.length} link(s), nothing wrong\n` : `${file}: ${count} thing(s) wrong\n`,
   );

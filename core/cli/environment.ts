@@ -2,9 +2,10 @@
 import { builtInTransports } from '../../transports/index.ts';
 import type { Singletons } from '../container.ts';
 import { createFolders } from '../folders.ts';
-import { Gateway } from '../gateway.ts';
+import { Gateway, type GatewayOptions } from '../gateway.ts';
 import { createLog, type CoreLog, type LogLevel } from '../log.ts';
 import { Registry } from '../registry.ts';
+import { parseTokenReference } from '../token.ts';
 import { resolve } from 'node:path';
 import type { GlobalFlags } from './flags.ts';
 
@@ -25,6 +26,10 @@ export interface EnvironmentOptions {
   readonly compose?: (singletons: Singletons) => Composed | Promise<Composed>;
   /** Of the log, where no flag sets it. */
   readonly level?: LogLevel;
+  /** The command stands in for ssh: it tells its failure itself, and of a lost connection only a person at a terminal. */
+  readonly isStandIn?: boolean;
+  /** Nothing is read from standard input. */
+  readonly isInputEmpty?: boolean;
   /** Called before a line of the log is written. */
   readonly beforeLine?: () => void;
 }
@@ -33,9 +38,9 @@ export interface EnvironmentOptions {
  * For commands that are started hundreds of times (`connect` stands in for ssh): a fifth of their start was the
  * container, and two objects need none.
  */
-const composeDirectly = ({ log, folders, transports }: Singletons): Composed => ({
+const composeDirectly = ({ log, folders, transports, options }: Singletons): Composed => ({
   registry: new Registry(transports),
-  gateway: new Gateway(log, folders),
+  gateway: new Gateway(log, folders, options),
 });
 
 /** For the gateway proper. */
@@ -50,10 +55,25 @@ function levelOf({ verbose, quiet }: GlobalFlags, otherwise: LogLevel): LogLevel
   return quiet ? 'warning' : otherwise;
 }
 
+/** @throws SluiceError SLUICE_TOKEN for a variable that names no file */
+function gatewayOptions(isWatched: boolean, isStandIn: boolean): GatewayOptions {
+  const file = process.env['SLUICE_TOKEN_FILE'];
+  return {
+    token: file ? parseTokenReference(`file:${file}`, resolve) : undefined,
+    loudness: { outage: isWatched || !isStandIn ? 'warn' : 'info', cut: isStandIn ? 'info' : 'warn' },
+  };
+}
+
 /** @throws SluiceError SLUICE_PLUGIN for a `--plugin` that cannot be loaded */
 export async function createEnvironment(
   flags: GlobalFlags,
-  { compose = composeDirectly, level = 'info', beforeLine }: EnvironmentOptions = {},
+  {
+    compose = composeDirectly,
+    level = 'info',
+    isStandIn = false,
+    isInputEmpty = false,
+    beforeLine,
+  }: EnvironmentOptions = {},
 ): Promise<Environment> {
   const output = process.stderr;
   const log = createLog({
@@ -64,8 +84,9 @@ export async function createEnvironment(
     ...(beforeLine && { beforeLine }),
   });
   let isInterrupted = false;
-  const transports = builtInTransports({ interrupted: () => isInterrupted });
-  const { registry, gateway } = await compose({ log, folders: createFolders(process.env), transports });
+  const transports = builtInTransports({ interrupted: () => isInterrupted, isInputEmpty });
+  const options = gatewayOptions(isStandIn && output.isTTY, isStandIn);
+  const { registry, gateway } = await compose({ log, folders: createFolders(process.env), transports, options });
   for (const plugin of flags.plugin ?? []) {
     const { loadPlugin } = await import('../loader.ts');
     registry.register(await loadPlugin(resolve(plugin), process.cwd()));

@@ -18,6 +18,10 @@ export interface CommandFlags {
 }
 
 export interface LinkFlags extends GlobalFlags, CommandFlags {
+  /** Where the identities that `allow` names are. */
+  readonly config?: string;
+  /** `NAME=SINK`. */
+  readonly service?: readonly string[];
   readonly allow?: readonly string[];
   readonly idle?: number;
   readonly once?: true;

@@ -1,11 +1,12 @@
 /** `sluice link` and `sluice connect`: one link, from the command line. */
 import { assertKnown } from '../access.ts';
+import { ANYONE } from '../link.ts';
 import { parseAddress, type Address } from '../address.ts';
 import { SluiceError } from '../errors.ts';
 import { inspectAddress } from '../inspect.ts';
 import { LIMITS } from '../limits.ts';
 import { servesOnce, type Link } from '../link.ts';
-import type { LogLevel } from '../log.ts';
+import { printable, type LogLevel } from '../log.ts';
 import type { Outcome } from '../relay.ts';
 import type { Registry } from '../registry.ts';
 import { createEnvironment, type Environment } from './environment.ts';
@@ -25,15 +26,40 @@ function commandOptions(sink: string, { user, cwd, env, handoff, onAbort }: Comm
   return Object.fromEntries(given);
 }
 
+/** `NAME=SINK`, each. */
+function readServices(given: readonly string[] = [], folder: string, registry: Registry): Map<string, Address> {
+  const services = new Map<string, Address>();
+  for (const text of given) {
+    const [, name, sink] = /^([A-Za-z0-9_][A-Za-z0-9._-]*)=(.+)$/s.exec(text) ?? [];
+    if (name === undefined || sink === undefined)
+      throw new SluiceError('SLUICE_USAGE', `--service ${JSON.stringify(text)}: expected NAME=SINK, as sftp=sftp:`);
+    services.set(name, parseAddress(sink, { registry, role: 'sink', folder }));
+  }
+  return services;
+}
+
+/** Makes the identities that `--allow` names known; they are those of the configuration. */
+async function knowAllowed({ allow = [], config }: LinkFlags, { gateway, registry }: Environment): Promise<void> {
+  const names = allow.filter((name) => name !== ANYONE);
+  if (names.length === 0) return;
+  const [{ locateConfig }, { loadConfiguration, readIdentities }] = await Promise.all([
+    import('../config/locate.ts'),
+    import('../config/load.ts'),
+  ]);
+  const { identities } = await loadConfiguration(locateConfig(config, process.env), registry);
+  assertKnown(names, [...identities.keys()]);
+  gateway.know(await readIdentities(identities));
+}
+
 export function readLink(source: string, sink: string, flags: LinkFlags, registry: Registry): Link {
   const folder = process.cwd();
-  assertKnown(flags.allow ?? []);
   const from: Address = parseAddress(source, { registry, role: 'source', folder });
   const to = parseAddress(sink, { registry, role: 'sink', folder, extra: commandOptions(sink, flags) });
   return {
     name: from.scheme,
     source: from,
     sink: to,
+    services: readServices(flags.service, folder, registry),
     allow: flags.allow ?? [],
     idleAfterEnd: flags.idle ?? LIMITS.idleAfterEnd,
     once: flags.once ?? servesOnce(from, to),
@@ -47,9 +73,15 @@ export function readLink(source: string, sink: string, flags: LinkFlags, registr
  */
 export async function runLink(source: string, sink: string, flags: LinkFlags, level?: LogLevel): Promise<number> {
   let progress: Progress | undefined;
-  const environment = await createEnvironment(flags, { beforeLine: () => progress?.clear(), ...(level && { level }) });
+  const beforeLine = (): void => progress?.clear();
+  const environment = await createEnvironment(flags, {
+    beforeLine,
+    isStandIn: level !== undefined,
+    ...(level && { level }),
+  });
   const { gateway, log, registry } = environment;
   const link = readLink(source, sink, flags, registry);
+  await knowAllowed(flags, environment);
   const usesStdio = link.source.scheme === 'stdio' || link.sink.scheme === 'stdio';
   const signalled = usesStdio ? watchAsProxy(environment) : watchAsGateway(gateway, log);
   if (!link.once)
@@ -58,10 +90,18 @@ export async function runLink(source: string, sink: string, flags: LinkFlags, le
   if (!flags.quiet) progress = await showProgress(gateway, process.stderr);
   const outcome = await opened.done;
   progress?.stop();
-  return (await signalled.status()) ?? statusOf(outcome, link.once);
+  const status = await signalled.status();
+  if (level !== undefined && status === undefined) tellFailure(outcome);
+  return status ?? statusOf(outcome, link.once);
 }
 
-function watchAsProxy({ gateway, interrupt }: Environment): Signalled {
+/** What a command that stands in for ssh says of its own failure: one line. */
+export function tellFailure(outcome: Outcome | undefined): void {
+  const { reason } = outcome ?? {};
+  if (reason !== undefined) process.stderr.write(`sluice: ${printable(reason.message)} [${reason.code}]\n`);
+}
+
+export function watchAsProxy({ gateway, interrupt }: Environment): Signalled {
   let status: number | undefined;
   onProxySignals({
     interrupt: () => {
@@ -78,7 +118,7 @@ function watchAsProxy({ gateway, interrupt }: Environment): Signalled {
 }
 
 /** The far command's own status; 255 for a cut or a failure of ours; 0 for a clean end, and for what served many. */
-function statusOf(outcome: Outcome | undefined, isOne: boolean): number {
+export function statusOf(outcome: Outcome | undefined, isOne: boolean): number {
   if (!isOne || outcome === undefined) return 0;
   const { how, by, status } = outcome;
   if (status !== undefined && 'signal' in status && by !== 'us' && by !== 'source')

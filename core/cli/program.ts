@@ -48,6 +48,7 @@ export function createProgram(exit: (status: number) => void): Command {
     .helpOption('-h, --help', 'print help')
     .helpCommand(false)
     .exitOverride()
+    .enablePositionalOptions()
     .configureOutput({
       writeErr: (text) => process.stderr.write(text.replace(/^error: (.*)/, 'sluice: $1 [SLUICE_USAGE]')),
     })
@@ -63,6 +64,7 @@ export function createProgram(exit: (status: number) => void): Command {
     );
   addLink(program, exit);
   addConnect(program, exit);
+  addRsh(program, exit);
   addRun(program, exit);
   addCheck(program, exit);
   addTransports(program);
@@ -81,6 +83,8 @@ function addLink(program: Command, exit: (status: number) => void): void {
       'who may use a source that a network can reach; "anyone" for all (may be repeated)',
       repeated,
     )
+    .option('--service <name=sink>', 'answer a further service, a subsystem as sftp (may be repeated)', repeated)
+    .option('-c, --config <file>', 'configuration whose identities --allow names')
     .option('--once', 'end after one connection');
   withGlobalFlags(withCommandFlags(link))
     .addHelpText(
@@ -119,6 +123,47 @@ function addConnect(program: Command, exit: (status: number) => void): void {
       exit(await runLink('stdio:', sink, flags, 'warning'));
     });
 }
+
+function addRsh(program: Command, exit: (status: number) => void): void {
+  const rsh: Command = program
+    .command('rsh')
+    .summary('stand in for ssh: for borg, rsync, git, sftp, sshfs, …')
+    .description(
+      'Takes ssh’s arguments and opens a stream to the host’s sink. Every short option is ssh’s; ours are long and come\n' +
+        'before the host, which is looked up under "hosts:" in the configuration.',
+    )
+    .usage('[our options] [ssh options] [user@]host [command…]')
+    .argument('[arguments...]')
+    .helpOption(false)
+    .allowUnknownOption()
+    .passThroughOptions()
+    .addHelpText('after', RSH_HELP)
+    .action(async (_words: readonly string[], _flags: unknown, command: Command) => {
+      const { runRsh } = await import('./rsh.ts');
+      exit(await runRsh(command.args, () => rsh.outputHelp()));
+    });
+}
+
+const RSH_HELP = `
+Options:
+  --to <address>         the sink, instead of looking the host up
+  --config <file>        configuration file
+  --resume <time>        how long a lost connection is redialed (default 2m)
+  --no-resume            end when the connection is lost, as ssh does
+  --take-over            end what is left of our earlier sessions there
+  --plugin <file>        load a plugin: a file or a folder (may be repeated)
+  --log-format <format>  text or json
+  --help                 print help
+
+Of ssh’s options -p -l -o -i -q -T -s -x -n -v -G and -- are taken, and what has no meaning here is ignored (-v tells
+which); -L -R -D -J -A -W -N -f and -tt are refused.
+${examples(
+  'BORG_RSH="sluice rsh" borg create ssh://backup/srv/borg/main::{now} /home',
+  'rsync -a -e "sluice rsh" /home/ backup:home/',
+  'GIT_SSH_COMMAND="sluice rsh" git clone backup:/srv/git/project.git',
+  'sftp -S "$(command -v sluice-rsh)" backup       # a script of one line: exec sluice rsh "$@"',
+  'sluice rsh --to "wss://backup.example/shell" any uname -a',
+)}`;
 
 function withConfigFlag(command: Command): Command {
   return withGlobalFlags(command.option('-c, --config <file>', 'configuration file'));

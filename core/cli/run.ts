@@ -1,7 +1,8 @@
 /** `sluice run`: the gateway, with all links of a configuration. All of them open, or none. */
-import { loadConfiguration } from '../config/links.ts';
+import { loadConfiguration, readIdentities } from '../config/load.ts';
 import { locateConfig } from '../config/locate.ts';
 import { SluiceError } from '../errors.ts';
+import { accessFaults } from '../access.ts';
 import { inspectAddress } from '../inspect.ts';
 import type { Link } from '../link.ts';
 import type { Log } from '../../plugins/contract/index.ts';
@@ -17,9 +18,12 @@ import { watchAsGateway } from './signals.ts';
  */
 async function assertSound(links: readonly Link[], log: Log): Promise<void> {
   const faults: string[] = [];
-  for (const { name, source, sink } of links) {
+  for (const link of links) {
+    const { name, source, sink, services } = link;
+    for (const fault of accessFaults(link)) faults.push(`link "${name}": ${fault}`);
     for (const fault of await inspectAddress(source)) faults.push(`link "${name}": ${source.text}: ${fault}`);
-    for (const fault of await inspectAddress(sink)) log.warn('the sink is not ready', { link: name, reason: fault });
+    for (const one of [sink, ...services.values()])
+      for (const fault of await inspectAddress(one)) log.warn('the sink is not ready', { link: name, reason: fault });
   }
   if (faults.length > 0) throw new SluiceError('SLUICE_CONFIG', faults.join('\n'));
 }
@@ -28,7 +32,9 @@ async function assertSound(links: readonly Link[], log: Log): Promise<void> {
 export async function runGateway(flags: ConfigFlags): Promise<number> {
   const { gateway, log, registry } = await createEnvironment(flags, { compose: composeByContainer });
   const file = locateConfig(flags.config, process.env);
-  const links = await loadConfiguration(file, registry);
+  const { links, identities } = await loadConfiguration(file, registry);
+  if (links.length === 0) throw new SluiceError('SLUICE_CONFIG', `${file}: there is nothing to run; add "links"`);
+  gateway.know(await readIdentities(identities));
   await assertSound(links, log);
   const signalled = watchAsGateway(gateway, log);
   try {

@@ -7,6 +7,10 @@ import module from 'node:module';
 import { join } from 'node:path';
 import { baseOrHome } from '../xdg.ts';
 
+/** `sluice-rsh` is `sluice rsh`, for those who can name a program only (sftp -S, scp -S). */
+const isCalledAsRsh = (): boolean =>
+  [process.argv0, process.argv[1] ?? ''].some((name) => /(?:^|\/)sluice-rsh$/.test(name));
+
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 
 if (major < 22 || (major === 22 && minor < 22)) {
@@ -16,5 +20,6 @@ if (major < 22 || (major === 22 && minor < 22)) {
   process.exitCode = 255;
 } else {
   module.enableCompileCache(join(baseOrHome(process.env, 'XDG_CACHE_HOME', '.cache'), 'sluice'));
-  void import('./main.ts').then(({ main }) => main(process.argv.slice(2)));
+  const args = process.argv.slice(2);
+  void import('./main.ts').then(({ main }) => main(isCalledAsRsh() ? ['rsh', ...args] : args));
 }

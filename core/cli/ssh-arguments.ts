@@ -6,6 +6,7 @@
  * option is ssh's; ours are long and come before the host.
  */
 import { SluiceError } from '../errors.ts';
+import { didYouMean } from '../nearest.ts';
 
 export interface SshArguments {
   /** As given, without `user@`. */
@@ -14,6 +15,10 @@ export interface SshArguments {
   readonly user: string | undefined;
   /** The words after the host, joined by single blanks as ssh does; `undefined` where there are none. */
   readonly command: string | undefined;
+  /** Which of the arguments is the command's first word. */
+  readonly commandAt: number;
+  /** Our own options, by name; what is repeated, in order. A flag has no values. */
+  readonly own: ReadonlyMap<string, readonly string[]>;
   /** `-s`: the command is the name of a subsystem. */
   readonly isSubsystem: boolean;
   /** `-G`: the caller only asks whether this is an ssh. */
@@ -67,6 +72,7 @@ interface Draft {
   sendEnv: string[];
   setEnv: Record<string, string>;
   ignored: string[];
+  own: Map<string, string[]>;
 }
 
 /** `Key=value`, `Key value` or `Key = value`. */
@@ -134,9 +140,39 @@ function readCluster(args: readonly string[], at: number, draft: Draft): number 
   return 1;
 }
 
-/** Reads what follows `sluice rsh` and our own long options. @throws SluiceError SLUICE_USAGE */
-export function parseSshArguments(args: readonly string[]): SshArguments {
-  const draft: Draft = { words: [], terminals: 0, flags: new Set(), sendEnv: [], setEnv: {}, ignored: [] };
+/** `--name value` or `--name=value`. Returns how many arguments it took. */
+function readOwn(args: readonly string[], at: number, known: OwnOptions, draft: Draft): number {
+  const [, name = '', joined] = /^--([^=]*)(?:=(.*))?$/s.exec(args[at] ?? '') ?? [];
+  const kind = Object.hasOwn(known, name) ? known[name] : undefined;
+  if (kind === undefined)
+    throw refuse(`unknown option --${name}${didYouMean(name, Object.keys(known))}; see: sluice rsh --help`);
+  if (draft.host !== undefined) throw refuse(`--${name} comes before the host`);
+  const values = draft.own.get(name) ?? [];
+  draft.own.set(name, values);
+  if (kind === 'flag') {
+    if (joined !== undefined) throw refuse(`--${name} takes no value`);
+    return 1;
+  }
+  const value = joined ?? args[at + 1];
+  if (value === undefined) throw refuse(`--${name} wants a value`);
+  values.push(value);
+  return joined === undefined ? 2 : 1;
+}
+
+/** Our own options: their names, and whether they take a value. */
+export type OwnOptions = Readonly<Record<string, 'flag' | 'value'>>;
+
+/** Reads what follows `sluice rsh`: ssh's arguments, and before the host our own long options. @throws SluiceError SLUICE_USAGE */
+export function parseSshArguments(args: readonly string[], known: OwnOptions = {}): SshArguments {
+  const draft: Draft = {
+    words: [],
+    terminals: 0,
+    flags: new Set(),
+    sendEnv: [],
+    setEnv: {},
+    ignored: [],
+    own: new Map(),
+  };
   let at = 0;
   let optionsEnded = false;
   while (at < args.length) {
@@ -144,6 +180,8 @@ export function parseSshArguments(args: readonly string[]): SshArguments {
     if (!optionsEnded && arg === '--') {
       optionsEnded = true;
       at += 1;
+    } else if (!optionsEnded && arg.startsWith('--')) {
+      at += readOwn(args, at, known, draft);
     } else if (!optionsEnded && arg.length > 1 && arg.startsWith('-')) {
       at += readCluster(args, at, draft);
     } else if (draft.host === undefined) {
@@ -151,16 +189,22 @@ export function parseSshArguments(args: readonly string[]): SshArguments {
       at += 1;
     } else break;
   }
-  return finish(draft, args.slice(at));
+  return finish(draft, args.slice(at), at);
 }
 
-function finish({ host, user, flags, sendEnv, setEnv, ignored }: Draft, words: readonly string[]): SshArguments {
-  if (host === undefined)
+function finish(
+  { host = '', user, flags, sendEnv, setEnv, ignored, own }: Draft,
+  words: readonly string[],
+  commandAt: number,
+): SshArguments {
+  if (host === '' && !own.has('help'))
     throw refuse('there is no host; the arguments are those of ssh: [options] [user@]host [command]');
   return {
     host,
     user,
     command: words.length === 0 ? undefined : words.join(' '),
+    commandAt,
+    own,
     isSubsystem: flags.has('s'),
     isProbe: flags.has('G'),
     isInputEmpty: flags.has('n'),

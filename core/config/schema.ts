@@ -3,10 +3,11 @@
  * for editors; what stands in an address's long form comes from the transports' own option tables.
  */
 import { z } from 'zod';
+import { COMMON_OPTIONS } from '../address.ts';
 import { didYouMean } from '../nearest.ts';
 import { parseDuration } from '../options.ts';
 import type { Registry } from '../registry.ts';
-import type { OptionSpec, Role, Transport } from '../../plugins/contract/index.ts';
+import type { OptionSpec, OptionSpecs, Role, Transport } from '../../plugins/contract/index.ts';
 import type { Mistake } from './document.ts';
 
 const duration = z
@@ -25,16 +26,18 @@ const endpoint = (role: Role) =>
     )
     .meta({ role, description: `the ${role}: an address, or its long form { SCHEME: target, option: value, … }` });
 
+const NAME = /^[a-z0-9](?!.*\.\.)[a-z0-9._-]{0,62}$/;
+const EXPECTED_NAME = 'expected a name of a-z, 0-9, ".", "_" and "-", 63 at most, a letter or digit first';
+const SERVICE = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,254}$/;
+
 const link = z.strictObject({
-  name: z
-    .string()
-    .regex(
-      /^[a-z0-9][a-z0-9._-]{0,62}$/,
-      'expected a name of a-z, 0-9, ".", "_" and "-", 63 at most, a letter or digit first',
-    )
-    .describe('stands in every log line of the link'),
+  name: z.string().regex(NAME, EXPECTED_NAME).describe('stands in every log line of the link'),
   source: endpoint('source'),
   sink: endpoint('sink'),
+  services: z
+    .record(z.string().regex(SERVICE, 'expected a service name of letters, digits, ".", "_" and "-"'), endpoint('sink'))
+    .optional()
+    .describe('sinks of further services (subsystems, as "sftp"), by name'),
   allow: z
     .union(
       [z.literal('anyone'), z.array(z.string()).min(1, 'expected at least one name')],
@@ -45,17 +48,43 @@ const link = z.strictObject({
   idle: duration.optional().describe('longest silence after one direction has ended; 60s by default'),
 });
 
+const token = z
+  .string('expected file:PATH, env:NAME or credential:NAME')
+  .describe('where the token is: file:PATH, env:NAME or credential:NAME');
+
+const identity = z.strictObject({ token });
+
+const host = z.union(
+  [
+    z.string(),
+    z.strictObject({
+      sink: endpoint('sink'),
+      token: token.optional(),
+      resume: duration.optional().describe('time that a lost connection is redialed; "off" for not at all'),
+    }),
+  ],
+  'expected an address, or a map with "sink" and perhaps "token"',
+);
+
 const configuration = z.strictObject({
   plugins: z.array(z.string()).optional().describe('plugins to load: a file, a folder, or the name of a package'),
-  links: z.array(link).min(1, 'expected at least one link'),
+  identities: z
+    .record(z.string().regex(NAME, EXPECTED_NAME), identity)
+    .optional()
+    .describe('who may be allowed, and the token by which each is known'),
+  links: z.array(link).optional(),
+  hosts: z.record(z.string(), host).optional().describe('where "sluice rsh HOST" finds a host'),
 });
 
 export type Configuration = z.infer<typeof configuration>;
-export type Endpoint = Configuration['links'][number]['source'];
+export type Endpoint = z.infer<ReturnType<typeof endpoint>>;
 
 /** The keys that may stand where a path leads: for the hint at an unknown one. */
 function knownKeys(path: readonly PropertyKey[]): string[] {
-  return Object.keys(path[0] === 'links' ? link.shape : configuration.shape);
+  if (path[0] === 'links') return Object.keys(link.shape);
+  if (path[0] === 'identities') return Object.keys(identity.shape);
+  if (path[0] === 'hosts') return ['sink', 'token', 'resume'];
+  return Object.keys(configuration.shape);
 }
 
 /** The value at a path, for "got …". */
@@ -113,7 +142,7 @@ function optionSchema({ type, values, min, max, default: value, help }: OptionSp
       ...(min !== undefined && { minimum: min }),
       ...(max !== undefined && { maximum: max }),
     },
-    duration: { type: 'string', pattern: '^\\d+(\\.\\d+)?(ms|s|m|h)$' },
+    duration: { type: 'string', pattern: '^(\\d+(\\.\\d+)?(ms|s|m|h)|off)$' },
     list: { anyOf: [{ type: 'string' }, STRINGS] },
     map: { type: 'object', additionalProperties: { type: 'string' } },
   };
@@ -122,7 +151,9 @@ function optionSchema({ type, values, min, max, default: value, help }: OptionSp
 }
 
 function longForm(transport: Transport, scheme: string, role: Role): Record<string, unknown> {
-  const specs = Object.entries(transport.options).filter(([, spec]) => spec.role === undefined || spec.role === role);
+  const specs = Object.entries({ ...COMMON_OPTIONS, ...transport.options } as OptionSpecs).filter(
+    ([, spec]) => spec.role === undefined || spec.role === role,
+  );
   const target = transport.literal ? { anyOf: [{ type: 'string' }, STRINGS] } : { type: 'string' };
   const properties = {
     [scheme]: { ...target, description: transport.grammar },

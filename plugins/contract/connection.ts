@@ -20,6 +20,8 @@ export interface Request {
   readonly command?: Buffer;
   /** Variables of the client, of those that may be carried: `LANG`, `LC_*`, `TERM`, `GIT_PROTOCOL`. */
   readonly environment: Readonly<Record<string, string>>;
+  /** The `user@` that the client wrote: carried along, and never an account. */
+  readonly user?: string;
 }
 
 /** How a command behind a connection ended: its own exit code, or the signal that killed it. */

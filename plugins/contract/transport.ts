@@ -118,6 +118,14 @@ export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
   readonly caveats?: readonly string[];
   /** All text after the colon is the target: no `?`, no decoding. Options come from the long form and from flags. */
   readonly literal?: true;
+  /** Nobody between can read what it carries, and the server is verified: a token may pass. */
+  readonly encrypts?: true;
+  /** A connection breaks only when its peer is gone: there is nobody who could come back to a session. */
+  readonly diesWithPeer?: true;
+  /** A sink that does what its client asks for: it is refused where the link does not say who may, by name. */
+  readonly needsIdentity?: true;
+  /** Services that a sink answers besides the default one: subsystems, in the words of ssh. */
+  readonly services?: readonly string[];
   /** It shows `token` of a dial to the far side by itself, before any byte; elsewhere only a session can. */
   readonly showsToken?: true;
   /** It can agree on a protocol with the far side (ALPN, subprotocol), so that plain peers are served beside sessions. */
@@ -127,6 +135,8 @@ export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
   occupies?(address: A): string | undefined;
   /** Who could reach a source at this address, as far as the address alone tells. */
   reach?(address: A): 'local' | 'network' | undefined;
+  /** What an administrator should be warned of when a link with this sink starts; `who` may use it. */
+  caution?(address: A, who: readonly string[]): string | undefined;
   /** Looks at what the address needs (files, programs) without opening it, for `sluice check`: one sentence a fault. */
   inspect?(address: A, role: Role): Promise<readonly string[]>;
   listen?(address: A, context: ListenContext): Promise<Listener>;

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseSshArguments, type SshArguments } from '../../core/cli/ssh-arguments.ts';
 
-const NOTHING: Omit<SshArguments, 'host' | 'ignored'> = {
+const NOTHING: Omit<SshArguments, 'host' | 'ignored' | 'commandAt'> = {
+  own: new Map(),
   user: undefined,
   command: undefined,
   isSubsystem: false,
@@ -76,10 +77,45 @@ describe('the arguments that programs give to their remote shell', () => {
   ];
   for (const [program, args, means] of seen) {
     it(program, () => {
-      const { ignored: _ignored, ...read } = parseSshArguments(args);
+      const { ignored: _ignored, commandAt, ...read } = parseSshArguments(args);
+      assert.equal(args.slice(commandAt).join(' '), read.command ?? '');
       assert.deepEqual(read, { ...NOTHING, host: 'host', ...means });
     });
   }
+});
+
+describe('our own options', () => {
+  const known = { to: 'value', 'no-resume': 'flag' } as const;
+
+  it('are long, come before the host, and take their value joined or apart', () => {
+    const { own, host } = parseSshArguments(
+      ['--to', 'unix:/x', '--no-resume', '-p', '2', '--to=unix:/y', 'host', 'ls'],
+      known,
+    );
+    assert.deepEqual(
+      [...own],
+      [
+        ['to', ['unix:/x', 'unix:/y']],
+        ['no-resume', []],
+      ],
+    );
+    assert.equal(host, 'host');
+  });
+
+  it('are the command’s own words after the host', () => {
+    assert.equal(parseSshArguments(['host', 'ls', '--to', 'x'], known).command, 'ls --to x');
+  });
+
+  it('are refused where they are unknown, with the nearest; where they come late; and without their value', () => {
+    for (const [args, message] of [
+      [['--too', 'x', 'host'], /unknown option --too; did you mean "to"\?/],
+      [['host', '--to', 'x'], /--to comes before the host/],
+      [['--to'], /--to wants a value/],
+      [['--no-resume=1', 'host'], /--no-resume takes no value/],
+    ] as const) {
+      assert.throws(() => parseSshArguments(args, known), { code: 'SLUICE_USAGE', message });
+    }
+  });
 });
 
 describe('what would silently mean less is refused', () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { loadConfiguration } from '../../core/config/links.ts';
+import { loadConfiguration } from '../../core/config/load.ts';
 import { locateConfig } from '../../core/config/locate.ts';
 import type { Link } from '../../core/link.ts';
 import { Registry } from '../../core/registry.ts';
@@ -18,7 +18,7 @@ const describeLink = ({ name, source, sink, idleAfterEnd, allow }: Link): string
 
 async function resultOf(file: string): Promise<string> {
   try {
-    return (await loadConfiguration(file, registry())).map(describeLink).join('\n');
+    return (await loadConfiguration(file, registry())).links.map(describeLink).join('\n');
   } catch (error) {
     assert.equal((error as { exit?: number }).exit, 78, String(error));
     return (error as Error).message;
@@ -73,7 +73,7 @@ describe('a plugin that a configuration names', () => {
   };
 
   it('is TypeScript, and needs no build step', async (t) => {
-    const [link] = await loadConfiguration(withPlugin(t, PLUGIN), registry());
+    const [link] = (await loadConfiguration(withPlugin(t, PLUGIN), registry())).links;
     assert.equal(link?.sink.transport.name, 'loop');
   });
 
@@ -83,7 +83,7 @@ describe('a plugin that a configuration names', () => {
     mkdirSync(folder, { mode: 0o700 });
     writeFileSync(join(folder, 'index.ts'), PLUGIN, { mode: 0o600 });
     writeFileSync(file, CONFIG.replace('./loop.ts', './package'), { mode: 0o600 });
-    assert.equal((await loadConfiguration(file, registry()))[0]?.sink.scheme, 'loop');
+    assert.equal((await loadConfiguration(file, registry())).links[0]?.sink.scheme, 'loop');
     chmodSync(join(folder, 'index.ts'), 0o666);
     await assert.rejects(loadConfiguration(file, registry()), {
       code: 'SLUICE_PLUGIN',

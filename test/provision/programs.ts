@@ -1,4 +1,5 @@
-/** Programs of others that the tests run. All come from Debian (or Ubuntu), in whatever version it has. */
+/** Programs of others that the tests run. They come from Debian (or Ubuntu), in whatever version it has; borg 2 from PyPI. */
+import { CHECK_BORG2, MAKE_BORG2 } from './borg2.ts';
 
 export interface Need {
   /** What is looked for on the PATH, or what `probe` is called in messages. */
@@ -6,6 +7,8 @@ export interface Need {
   /** Where being on the PATH is not enough: a command that succeeds if it is there. */
   readonly probe?: readonly [string, ...string[]];
   readonly packages: readonly string[];
+  /** What packages do not bring: the command that does, run as the user when the packages of all needs are there. */
+  readonly make?: readonly [string, ...string[]];
 }
 
 const program = (name: string, ...packages: string[]): Need => ({ name, packages });
@@ -16,7 +19,15 @@ export const NEEDS: readonly Need[] = [
   program('openssl', 'openssl'),
   program('curl', 'curl'),
   program('rsync', 'rsync'),
+  program('git', 'git'),
+  program('restic', 'restic'),
   program('ssh', 'openssh-client'),
+  program('sftp', 'openssh-client'),
+  program('scp', 'openssh-client'),
+  { name: 'sftp-server', probe: ['test', '-x', '/usr/lib/openssh/sftp-server'], packages: ['openssh-sftp-server'] },
+  program('sshfs', 'sshfs'),
+  program('fusermount3', 'fuse3'),
+  program('bwrap', 'bubblewrap'),
   program('sshd', 'openssh-server'),
   program('nginx', 'nginx'),
   program('haproxy', 'haproxy'),
@@ -38,4 +49,11 @@ export const NEEDS: readonly Need[] = [
     probe: ['/usr/bin/python3', '-c', 'import websockets'],
     packages: ['python3', 'python3-websockets'],
   },
+  { name: 'python3 with venv', probe: ['/usr/bin/python3', '-c', 'import ensurepip'], packages: ['python3-venv'] },
+  {
+    name: 'the headers that borg 2 is compiled with',
+    probe: ['pkg-config', '--exists', 'python3', 'libcrypto', 'liblz4', 'libacl'],
+    packages: ['pkg-config', 'python3-dev', 'libssl-dev', 'liblz4-dev', 'libacl1-dev'],
+  },
+  { name: 'borg 2', probe: CHECK_BORG2, packages: [], make: MAKE_BORG2 },
 ];

@@ -90,6 +90,7 @@ export function startGateway(scope: Scope): TestGateway {
         name: 'test',
         source: parseAddress(source, { registry, role: 'source', folder }),
         sink: parseAddress(sink, { registry, role: 'sink', folder, extra: sinkOptions }),
+        services: new Map(),
         allow: [],
         idleAfterEnd: 60_000,
         once: false,

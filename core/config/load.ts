@@ -1,0 +1,101 @@
+/** From a configuration file to what it says: read, checked as a whole, each mistake with its place; nothing is opened. */
+import { dirname } from 'node:path';
+import type { Address } from '../address.ts';
+import { SluiceError, reasonOf } from '../errors.ts';
+import { Identities } from '../identities.ts';
+import type { Link } from '../link.ts';
+import { loadPlugin } from '../loader.ts';
+import { pathResolver } from '../address.ts';
+import { readOwnFile } from '../own-file.ts';
+import type { Registry } from '../registry.ts';
+import { parseTokenReference, readTokenHash, type TokenReference } from '../token.ts';
+import { ConfigDocument, type Mistake } from './document.ts';
+import { Attempts, readEndpoint } from './endpoints.ts';
+import { readLinks } from './links.ts';
+import { readConfiguration, type Configuration } from './schema.ts';
+
+/** What a configuration says. Tokens are only named: `readIdentities` reads them. */
+export interface Loaded {
+  readonly links: readonly Link[];
+  /** Where `rsh` finds a host. */
+  readonly hosts: ReadonlyMap<string, Address>;
+  readonly identities: ReadonlyMap<string, TokenReference>;
+}
+
+async function readFile(file: string): Promise<string> {
+  try {
+    return await readOwnFile(file);
+  } catch (error) {
+    throw new SluiceError('SLUICE_CONFIG_FILE', `configuration ${file}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+type Read<T> = { read: Map<string, T>; mistakes: readonly Mistake[] };
+
+/** How the hosts are read for one run of `rsh`: what its command line says counts, and nothing but sessions will do. */
+export interface HostOptions {
+  readonly overrides: Readonly<Record<string, unknown>>;
+  readonly session: 'always';
+}
+
+function readHosts(
+  hosts: Configuration['hosts'],
+  folder: string,
+  registry: Registry,
+  options?: HostOptions,
+): Read<Address> {
+  const attempts = new Attempts(['hosts']);
+  const read = new Map<string, Address>();
+  for (const [name, entry] of Object.entries(hosts ?? {})) {
+    const { sink, ...extra } = typeof entry === 'string' ? { sink: entry } : entry;
+    const path = typeof entry === 'string' ? [name] : [name, 'sink'];
+    const address = attempts.try(path, () =>
+      readEndpoint(sink, 'sink', folder, registry, {
+        extra: { ...extra, ...options?.overrides },
+        session: options?.session,
+      }),
+    );
+    if (address !== undefined) read.set(name, address);
+  }
+  return { read, mistakes: attempts.mistakes };
+}
+
+function readIdentityNames(identities: Configuration['identities'], folder: string): Read<TokenReference> {
+  const attempts = new Attempts(['identities']);
+  const read = new Map<string, TokenReference>();
+  for (const [name, { token }] of Object.entries(identities ?? {})) {
+    const reference = attempts.try([name, 'token'], () => parseTokenReference(token, pathResolver(folder)));
+    if (reference !== undefined) read.set(name, reference);
+  }
+  return { read, mistakes: attempts.mistakes };
+}
+
+/**
+ * Reads a configuration file and the plugins that it names.
+ *
+ * @throws SluiceError SLUICE_CONFIG with every mistake, a line each; SLUICE_CONFIG_FILE; SLUICE_PLUGIN
+ */
+export async function loadConfiguration(file: string, registry: Registry, forHosts?: HostOptions): Promise<Loaded> {
+  const document = new ConfigDocument(file, await readFile(file));
+  const { configuration, mistakes } = readConfiguration(document.value);
+  if (configuration === undefined) throw document.refuse(mistakes);
+  const folder = dirname(file);
+  for (const plugin of configuration.plugins ?? []) registry.register(await loadPlugin(plugin, folder));
+  const identities = readIdentityNames(configuration.identities, folder);
+  const hosts = readHosts(configuration.hosts, folder, registry, forHosts);
+  const known = Object.keys(configuration.identities ?? {});
+  const links = readLinks(configuration.links ?? [], { folder, registry, known });
+  const wrong = [...identities.mistakes, ...hosts.mistakes, ...links.mistakes];
+  if (wrong.length > 0) throw document.refuse(wrong);
+  return { links: links.links, hosts: hosts.read, identities: identities.read };
+}
+
+/** Reads what is kept of every identity's token. @throws SluiceError SLUICE_TOKEN with a line for each that cannot be */
+export async function readIdentities(references: ReadonlyMap<string, TokenReference>): Promise<Identities> {
+  const read = await Promise.allSettled(
+    [...references].map(async ([name, reference]) => ({ identity: { name }, hash: await readTokenHash(reference) })),
+  );
+  const faults = read.flatMap((one) => (one.status === 'rejected' ? [reasonOf(one.reason)] : []));
+  if (faults.length > 0) throw new SluiceError('SLUICE_TOKEN', faults.join('\n'));
+  return new Identities(read.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])));
+}
