@@ -2,22 +2,18 @@
  * The dialing side of a session: makes the first carrier, and another whenever one is lost, until the session has ended
  * or has been without a carrier for too long. Then its streams are reset; never are they ended, and never begun anew.
  *
- * It redials at once, then after 0.25 s doubling with full jitter: at most 1 s in the first minute of an outage, 30 s
- * later; from zero again as soon as the peer has acknowledged a byte.
+ * What ends it at once is a denial: the far side does not know the session any more, or does not let us in. Anything else
+ * (a refused connection, a proxy that answers for a server that is down, silence) may be over at the next attempt.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DeniedError } from './exchange.ts';
-import { ProtocolError } from './frames.ts';
-import { greetAsDialer, type SessionKey } from './handshake.ts';
-import { Session, type OpenAnswer, type OpenRequest } from './session.ts';
+import { DeniedError } from './denial.ts';
+import { HANDSHAKE_DEADLINES, type HandshakeDeadlines } from './exchange.ts';
+import { greetAsDialer, type DialerGreeting, type Greeted, type SessionKey } from './handshake.ts';
+import { redialDelay } from './redial-pace.ts';
+import { Session, type OpenAnswer, type OpenRequest, type SessionLimits } from './session.ts';
 import type { Connection } from '../../plugins/contract/index.ts';
 
-const FIRST_DELAY = 250;
-const LONGEST_DELAY_AT_FIRST = 1_000;
-const LONGEST_DELAY = 30_000;
-const AT_FIRST = 60_000;
-/** ms for greeting on one carrier, whatever bytes arrive. */
-export const HANDSHAKE_DEADLINE = 15_000;
+export { redialDelay } from './redial-pace.ts';
 
 /** What the user may be told while a session has no carrier. */
 export interface Watcher {
@@ -25,7 +21,7 @@ export interface Watcher {
   resumed(milliseconds: number): void;
 }
 
-export interface DialerOptions {
+export interface DialerOptions extends SessionLimits {
   /** Makes a carrier, verified as its address asks. The session owns it from then on. */
   readonly dial: (signal: AbortSignal) => Promise<Connection>;
   /** Shown in the handshake of every carrier. */
@@ -36,6 +32,9 @@ export interface DialerOptions {
   readonly detachedLife: number;
   readonly onOpen?: (request: OpenRequest, answer: OpenAnswer) => void;
   readonly watcher?: Watcher;
+  readonly handshake?: HandshakeDeadlines;
+  /** ms until the next attempt; by default as redial-pace.ts says. */
+  readonly redialDelay?: (failures: number, outage: number) => number;
 }
 
 /** A session that this side keeps alive. `ended` resolves with the reason, or nothing for a clean end. */
@@ -46,34 +45,8 @@ export interface DialedSession {
 
 const refuseAll = (_request: OpenRequest, { refuse }: OpenAnswer): void => refuse('this side offers no service');
 
-/** Greets under the deadline; frees the carrier if that fails. */
-async function greet(
-  carrier: Connection,
-  ...greeting: Parameters<typeof greetAsDialer> extends [unknown, ...infer R] ? R : never
-) {
-  const timer = setTimeout(
-    () => carrier.stream.destroy(new Error('no answer to the handshake in time')),
-    HANDSHAKE_DEADLINE,
-  );
-  try {
-    return await greetAsDialer(carrier.stream, ...greeting);
-  } catch (error) {
-    carrier.stream.destroy();
-    throw error;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** ms until the attempt after `failures` others. Full jitter: many clients of one gateway must not come back together. */
-export function redialDelay(failures: number, outage: number, random: () => number = Math.random): number {
-  if (failures === 0) return 0;
-  const longest = outage < AT_FIRST ? LONGEST_DELAY_AT_FIRST : LONGEST_DELAY;
-  return random() * Math.min(longest, FIRST_DELAY * 2 ** (failures - 1));
-}
-
 const isFinal = (error: unknown): boolean =>
-  error instanceof DeniedError || error instanceof ProtocolError || (error as { final?: unknown }).final === true;
+  error instanceof DeniedError ? error.code !== 'busy' : (error as { final?: unknown } | null)?.final === true;
 
 class Redialer {
   readonly session: Session;
@@ -88,6 +61,7 @@ class Redialer {
     const ended = Promise.withResolvers<Error | undefined>();
     this.ended = ended.promise;
     this.session = new Session({
+      ...options,
       side: 'dialer',
       onOpen: options.onOpen ?? refuseAll,
       onProgress: () => (this.#failures = 0),
@@ -101,49 +75,89 @@ class Redialer {
 
   /** The first carrier; what fails here is the caller's to tell. */
   async connect(signal: AbortSignal): Promise<void> {
-    const carrier = await this.#options.dial(signal);
     const { token, takeOver = false } = this.#options;
-    const { key, early } = await greet(carrier, { token, takeOver });
-    this.#key = key;
-    this.session.attach(carrier.stream, 0, early);
+    const { carrier, greeted } = await this.#reach(signal, { token, takeOver });
+    this.#key = greeted.key;
+    this.session.attach(carrier.stream, 0, greeted.early);
   }
 
-  async #reconnect(reason: Error): Promise<void> {
-    const { detachedLife, watcher } = this.#options;
-    const since = performance.now();
-    if (detachedLife > 0) watcher?.lost(reason);
-    while (!this.#over.signal.aborted) {
-      const outage = performance.now() - since;
-      if (outage >= detachedLife)
-        return this.session.end(new Error(`no connection for ${Math.round(outage / 1000)} s: ${reason.message}`));
-      await sleep(redialDelay(this.#failures, outage), undefined, { signal: this.#over.signal }).catch(() => {});
-      if (await this.#tryResume(detachedLife - (performance.now() - since)))
-        return watcher?.resumed(performance.now() - since);
+  /** A carrier on which somebody has been greeted; one that could not be is freed. */
+  async #reach(signal: AbortSignal, greeting: DialerGreeting): Promise<{ carrier: Connection; greeted: Greeted }> {
+    const { dial, handshake = HANDSHAKE_DEADLINES } = this.#options;
+    const carrier = await dialWithin(dial, signal);
+    const giveUp = (): void => void carrier.stream.destroy(toError(signal.reason));
+    signal.addEventListener('abort', giveUp, { once: true });
+    try {
+      return { carrier, greeted: await greetAsDialer(carrier.stream, greeting, handshake) };
+    } catch (error) {
+      carrier.stream.destroy();
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', giveUp);
     }
   }
 
-  /** True when the session goes on, or has ended for good. */
-  async #tryResume(timeLeft: number): Promise<boolean> {
+  async #reconnect(reason: Error): Promise<void> {
+    const { detachedLife, watcher, redialDelay: delayOf = redialDelay } = this.#options;
+    const since = performance.now();
+    const outage = (): number => performance.now() - since;
+    const tellOver = (): void =>
+      this.session.end(new Error(`no connection for ${Math.round(outage() / 1000)} s: ${reason.message}`));
+    if (detachedLife === 0) return tellOver();
+    watcher?.lost(reason);
+    const limit = setTimeout(tellOver, detachedLife); // also while an attempt hangs
+    const { signal } = this.#over;
+    while (!signal.aborted && !this.session.isAttached) {
+      await sleep(delayOf(this.#failures, outage()), undefined, { signal }).catch(() => {});
+      if (!signal.aborted) await this.#tryResume(signal);
+    }
+    clearTimeout(limit);
+    if (!signal.aborted) watcher?.resumed(outage());
+  }
+
+  async #tryResume(signal: AbortSignal): Promise<void> {
     this.#failures += 1;
     try {
-      const carrier = await this.#options.dial(
-        AbortSignal.any([this.#over.signal, AbortSignal.timeout(Math.max(Math.ceil(timeLeft), 1))]),
-      );
       const resume = { key: this.#key as SessionKey, processed: this.session.processed };
-      const { peerProcessed, early } = await greet(carrier, { token: this.#options.token, resume });
-      if (!this.session.canResumeFrom(peerProcessed))
-        throw new ProtocolError(`the far side is at offset ${peerProcessed}, which cannot be`);
-      this.session.attach(carrier.stream, peerProcessed, early);
-      return true;
+      const { carrier, greeted } = await this.#reach(signal, { token: this.#options.token, resume });
+      if (!this.session.canResumeFrom(greeted.peerProcessed)) {
+        carrier.stream.destroy();
+        throw new DeniedError('offset', `the far side is at offset ${greeted.peerProcessed}, which cannot be`);
+      }
+      this.session.attach(carrier.stream, greeted.peerProcessed, greeted.early);
     } catch (error) {
-      if (!isFinal(error)) return this.#over.signal.aborted;
-      this.session.end(error as Error);
-      return true;
+      if (isFinal(error)) this.session.end(error as Error);
     }
   }
 }
 
-/** @throws DeniedError, ProtocolError, or what the dial threw; then nothing is left. */
+const toError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error(String(reason)));
+
+/**
+ * Dials under a signal that fires no more once there is a carrier: a socket would take it for its own end. A dial that
+ * does not heed the signal is left behind, and its carrier is freed when it comes.
+ */
+async function dialWithin(dial: DialerOptions['dial'], signal: AbortSignal): Promise<Connection> {
+  signal.throwIfAborted();
+  const own = new AbortController();
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => {
+    own.abort(signal.reason);
+    aborted.reject(toError(signal.reason));
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  const dialed = dial(own.signal);
+  try {
+    return await Promise.race([dialed, aborted.promise]);
+  } catch (error) {
+    dialed.then(({ stream }) => stream.on('error', () => {}).destroy()).catch(() => {});
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** @throws DeniedError, OtherProtocolError, ProtocolError, or what the dial threw; then nothing is left. */
 export async function dialSession(options: DialerOptions, signal: AbortSignal): Promise<DialedSession> {
   const redialer = new Redialer(options);
   await redialer.connect(signal);

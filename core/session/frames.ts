@@ -1,10 +1,8 @@
 /**
- * Frames: what a session's bytes are made of. Pure. PROTOCOL.md has the format for those who write a second one.
+ * Frames: what a session's bytes are made of. Pure. PROTOCOL.md has the format for those who write a second one;
+ * frame-reader.ts takes them out of a carrier's bytes.
  *
  *     length u32 · stream u32 · type u8 · flags u8 · reserved u16 · payload of `length` bytes      (big-endian)
- *
- * The reader takes bytes as they come, in any pieces, and never allocates on the word of a length field: a frame whose
- * length is over the limit is refused before its payload is waited for.
  */
 
 export const HEADER_BYTES = 12;
@@ -12,8 +10,12 @@ export const HEADER_BYTES = 12;
 export const MAX_PAYLOAD = 64 * 1024;
 /** Bytes of a frame before the far side has proved who it is. */
 export const MAX_HANDSHAKE_PAYLOAD = 4 * 1024;
+/** Bytes that a PING may ask to be repeated. */
+export const MAX_PING = 64;
 /** A frame of an unknown type with this flag is skipped; without it, it is an error. */
 export const IGNORABLE = 0x80;
+/** Flag of GOAWAY: the session is over now, not when its streams are. */
+export const OVER = 1;
 
 export const FRAME = {
   HELLO: 1,
@@ -72,63 +74,45 @@ export function encodeHeader(type: FrameType, stream: number, length: number, fl
 export const encodeFrame = (type: FrameType, stream: number, payload: Buffer, flags = 0): Buffer =>
   Buffer.concat([encodeHeader(type, stream, payload.length, flags), payload]);
 
-/** Splits bytes into frames. One for each direction of a carrier; a new carrier begins at a frame's start. */
-export class FrameReader {
-  /** Bytes that a payload may have now: small until the far side has proved who it is. */
-  limit = MAX_HANDSHAKE_PAYLOAD;
-  #pieces: Buffer[] = [];
-  #buffered = 0;
-  /** Bytes of all frames handed on so far: where a mistake is told to be. */
-  #offset = 0;
+export const NOTHING = Buffer.alloc(0);
 
-  feed(chunk: Buffer): void {
-    this.#pieces.push(chunk);
-    this.#buffered += chunk.length;
-  }
+export const u32 = (value: number): Buffer => {
+  const bytes = Buffer.allocUnsafe(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+};
 
-  /** Bytes that belong to no frame taken so far. */
-  rest(): Buffer {
-    return Buffer.concat(this.#pieces);
-  }
+export const u64 = (value: number): Buffer => {
+  const bytes = Buffer.allocUnsafe(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return bytes;
+};
 
-  /** The next whole frame, if it is there. @throws ProtocolError with the offset and type of the frame that is wrong. */
-  next(): Frame | undefined {
-    if (this.#buffered < HEADER_BYTES) return undefined;
-    const header = this.#peekHeader();
-    const length = header.readUInt32BE(0);
-    const type = header.readUInt8(8);
-    if (length > this.limit) {
-      throw new ProtocolError(
-        `frame ${frameName(type)} at byte ${this.#offset} is ${length} bytes long; ${this.limit} are allowed`,
-      );
-    }
-    const size = HEADER_BYTES + length;
-    if (this.#buffered < size) return undefined;
-    const bytes = this.#take(size);
-    this.#offset += size;
-    return { type, stream: bytes.readUInt32BE(4), flags: bytes.readUInt8(9), payload: bytes.subarray(HEADER_BYTES) };
-  }
+/** @throws ProtocolError */
+export function readU32(payload: Buffer): number {
+  if (payload.length !== 4) throw new ProtocolError(`a number of ${payload.length} bytes instead of 4`);
+  return payload.readUInt32BE();
+}
 
-  #peekHeader(): Buffer {
-    const [first] = this.#pieces;
-    if (first !== undefined && first.length >= HEADER_BYTES) return first;
-    return this.#gather();
-  }
+/** @throws ProtocolError */
+export function readOffset(payload: Buffer): number {
+  if (payload.length !== 8) throw new ProtocolError(`an offset of ${payload.length} bytes instead of 8`);
+  const offset = Number(payload.readBigUInt64BE());
+  if (!Number.isSafeInteger(offset)) throw new ProtocolError('an offset that cannot be');
+  return offset;
+}
 
-  /** Exactly `size` bytes, without a copy where they came in one piece. */
-  #take(size: number): Buffer {
-    const [first] = this.#pieces;
-    const whole = first !== undefined && first.length >= size ? first : this.#gather();
-    const rest = whole.subarray(size);
-    if (rest.length > 0) this.#pieces[0] = rest;
-    else this.#pieces.shift();
-    this.#buffered -= size;
-    return whole.subarray(0, size);
-  }
+/** Bytes of a reason that a RESET, REFUSED or GOAWAY carries. */
+const MAX_REASON = 1024;
 
-  #gather(): Buffer {
-    const whole = Buffer.concat(this.#pieces);
-    this.#pieces = [whole];
-    return whole;
-  }
+export const encodeReason = (reason: string): Buffer => Buffer.from(reason).subarray(0, MAX_REASON);
+
+/** As a message may show it: the far side wrote it. */
+export const decodeReason = (payload: Buffer): string =>
+  printable(payload.subarray(0, MAX_REASON).toString(), MAX_REASON);
+
+/** What the far side says, for a log or a terminal: one line, nothing that controls either. */
+export function printable(text: string, most: number): string {
+  const line = text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+  return line.length > most ? `${line.slice(0, most - 1)}…` : line;
 }

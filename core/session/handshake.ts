@@ -10,33 +10,28 @@
  *     RESUME session, processed, mac  →                                     an old one
  *                                     ←   RESUMED processed, mac            or DENIED
  *
- * The macs are HMAC-SHA256 by the session's secret over both nonces, both offsets, the version and who speaks: an old
- * one proves nothing, and a carrier is replaced only after the proof. Until then frames are small, and the whole exchange
- * has a deadline that arriving bytes do not extend.
+ * What the macs prove is in proof.ts. A carrier is replaced only after the proof. Until then frames are small, and there are
+ * deadlines, for each message and for all, that arriving bytes do not extend (exchange.ts).
  */
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import { DeniedError, FrameExchange, type Body } from './exchange.ts';
-import { FRAME, ProtocolError } from './frames.ts';
+import { DeniedError } from './denial.ts';
+import { FrameExchange, HANDSHAKE_DEADLINES, OtherProtocolError, type HandshakeDeadlines } from './exchange.ts';
+import { FRAME, ProtocolError, printable } from './frames.ts';
+import type { Body } from './handshake-body.ts';
+import {
+  SECRET_BYTES,
+  VERSION,
+  dialerProof,
+  isProof,
+  listenerProof,
+  newKey,
+  newNonce,
+  type Nonces,
+  type SessionKey,
+} from './proof.ts';
 import type { Admitted } from '../../plugins/contract/index.ts';
 
-export const VERSION = 1;
-
-/** What identifies a session to both sides. The secret travels once, in PROVED. */
-export interface SessionKey {
-  readonly id: string;
-  readonly secret: Buffer;
-}
-
-const mac = (secret: Buffer, ...parts: (string | number)[]): Buffer =>
-  createHmac('sha256', secret)
-    .update(JSON.stringify(['sluice.1', VERSION, ...parts]))
-    .digest();
-
-const isSame = (given: string, wanted: Buffer): boolean => {
-  const bytes = Buffer.from(given, 'base64');
-  return bytes.length === wanted.length && timingSafeEqual(bytes, wanted);
-};
+export type { SessionKey } from './proof.ts';
 
 /** The carrier as the session gets it: paused, with the bytes that were read too far. */
 export interface Greeted {
@@ -55,27 +50,42 @@ export interface DialerGreeting {
   readonly resume?: { readonly key: SessionKey; readonly processed: number };
 }
 
-/** @throws DeniedError, ProtocolError, or what broke the carrier; the caller frees it. */
-export async function greetAsDialer(carrier: Duplex, { token, takeOver, resume }: DialerGreeting): Promise<Greeted> {
-  const exchange = new FrameExchange(carrier);
-  const nonce = randomBytes(16).toString('base64');
-  exchange.send(FRAME.HELLO, { versions: [VERSION], nonce });
-  const { body: hello } = await exchange.next(FRAME.HELLO);
-  const [version, theirNonce] = [hello.count('version'), hello.text('nonce')];
-  if (version !== VERSION) throw new ProtocolError(`the far side speaks version ${version}, and we ${VERSION}`);
-  if (resume === undefined) {
+/** @throws DeniedError, OtherProtocolError, ProtocolError, or what broke the carrier; the caller frees it. */
+export async function greetAsDialer(
+  carrier: Duplex,
+  { token, takeOver, resume }: DialerGreeting,
+  deadlines = HANDSHAKE_DEADLINES,
+): Promise<Greeted> {
+  const exchange = new FrameExchange(carrier, deadlines);
+  try {
+    const nonce = newNonce();
+    exchange.send(FRAME.HELLO, { versions: [VERSION], nonce });
+    const { body: hello } = await exchange.next(FRAME.HELLO);
+    const nonces: Nonces = [nonce, hello.text('nonce')];
+    const version = hello.count('version');
+    if (version !== VERSION)
+      throw new ProtocolError(`the far side speaks version ${version}, and this side ${VERSION}`);
+    if (resume !== undefined) return await proveResume(exchange, nonces, resume, token);
     exchange.send(FRAME.PROVE, { token, ...(takeOver && { takeOver }) });
     const { body } = await exchange.next(FRAME.PROVED);
-    const key = { id: body.text('session'), secret: Buffer.from(body.text('secret'), 'base64') };
+    const key = { id: body.text('session'), secret: body.bytes('secret', SECRET_BYTES) };
     return { key, peerProcessed: 0, early: exchange.release() };
+  } finally {
+    exchange.release();
   }
-  const { key, processed } = resume;
-  const proof = mac(key.secret, 'dialer', key.id, nonce, theirNonce, processed);
-  exchange.send(FRAME.RESUME, { session: key.id, processed, mac: proof.toString('base64'), token });
+}
+
+async function proveResume(
+  exchange: FrameExchange,
+  nonces: Nonces,
+  { key, processed }: NonNullable<DialerGreeting['resume']>,
+  token: string | undefined,
+): Promise<Greeted> {
+  const mac = dialerProof(key, nonces, processed).toString('base64');
+  exchange.send(FRAME.RESUME, { session: key.id, processed, mac, token });
   const { body } = await exchange.next(FRAME.RESUMED);
   const peerProcessed = body.count('processed');
-  const wanted = mac(key.secret, 'listener', key.id, nonce, theirNonce, processed, peerProcessed);
-  if (!isSame(body.text('mac'), wanted))
+  if (!isProof(body.text('mac'), listenerProof(key, nonces, processed, peerProcessed)))
     throw new ProtocolError('the far side could not prove that it knows the session');
   return { key, peerProcessed, early: exchange.release() };
 }
@@ -86,9 +96,10 @@ export interface SessionDirectory {
   admit(token: string | undefined): Admitted | undefined;
   /** The secret of a session that they can resume: one of their own. */
   secretOf(id: string, who: Admitted): Buffer | undefined;
-  /** What we have processed of it, and whether the peer can be at this offset. Called only after the proof. */
-  processedOf(id: string): number;
+  /** Whether the peer can be at this offset. Called only after the proof, as is what follows. */
   canResumeFrom(id: string, offset: number): boolean;
+  /** What we have processed of it. From now on nothing more is, until it goes on over this carrier. */
+  processedOf(id: string): number;
 }
 
 export interface GreetedDialer extends Greeted {
@@ -97,14 +108,24 @@ export interface GreetedDialer extends Greeted {
   readonly takeOver: boolean;
 }
 
+/** For a person, or a program of another kind, that has come to the wrong door. */
+const WRONG_DOOR = 'this address speaks the sluice session; dial it with a sluice, session=yes\n';
+
 /** Answers a dialer. @throws DeniedError after telling the far side, ProtocolError, or what broke the carrier. */
-export async function greetAsListener(carrier: Duplex, directory: SessionDirectory): Promise<GreetedDialer> {
-  const exchange = new FrameExchange(carrier);
+export async function greetAsListener(
+  carrier: Duplex,
+  directory: SessionDirectory,
+  deadlines: HandshakeDeadlines = HANDSHAKE_DEADLINES,
+): Promise<GreetedDialer> {
+  const exchange = new FrameExchange(carrier, deadlines);
   try {
     return await answer(exchange, directory);
   } catch (error) {
     if (error instanceof DeniedError) exchange.send(FRAME.DENIED, { code: error.code, message: error.message });
+    if (error instanceof OtherProtocolError && carrier.writable) carrier.write(WRONG_DOOR);
     throw error;
+  } finally {
+    exchange.release();
   }
 }
 
@@ -112,18 +133,16 @@ async function answer(exchange: FrameExchange, directory: SessionDirectory): Pro
   const { body: hello } = await exchange.next(FRAME.HELLO);
   const offered = hello.counts('versions');
   if (!offered.includes(VERSION)) {
-    throw new DeniedError(
-      'version',
-      `versions ${JSON.stringify(offered)} were offered, and this side speaks ${VERSION}`,
-    );
+    const versions = printable(JSON.stringify(offered), 40);
+    throw new DeniedError('version', `versions ${versions} were offered, and this side speaks ${VERSION}`);
   }
-  const nonces = [hello.text('nonce'), randomBytes(16).toString('base64')] as const;
+  const nonces: Nonces = [hello.text('nonce'), newNonce()];
   exchange.send(FRAME.HELLO, { version: VERSION, nonce: nonces[1] });
   const { type, body } = await exchange.next(FRAME.PROVE, FRAME.RESUME);
   const who = directory.admit(body.optionalText('token'));
   if (who === undefined) throw new DeniedError('token', 'not allowed');
   if (type === FRAME.RESUME) return answerResume(exchange, directory, body, nonces, who);
-  const key = { id: randomBytes(16).toString('hex'), secret: randomBytes(32) };
+  const key = newKey();
   exchange.send(FRAME.PROVED, { session: key.id, secret: key.secret.toString('base64') });
   const takeOver = body.flag('takeOver');
   return { key, peerProcessed: 0, early: exchange.release(), resumed: false, who, takeOver };
@@ -134,20 +153,18 @@ function answerResume(
   exchange: FrameExchange,
   directory: SessionDirectory,
   body: Body,
-  nonces: readonly [string, string],
+  nonces: Nonces,
   who: Admitted,
 ): GreetedDialer {
-  const [id, processed] = [body.text('session'), body.count('processed')];
+  const [id, processed, proof] = [body.text('session'), body.count('processed'), body.text('mac')];
   const secret = directory.secretOf(id, who);
-  if (secret === undefined || !isSame(body.text('mac'), mac(secret, 'dialer', id, ...nonces, processed))) {
+  if (secret === undefined || !isProof(proof, dialerProof({ id, secret }, nonces, processed)))
     throw new DeniedError('unknown-session', 'unknown session');
-  }
-  if (!directory.canResumeFrom(id, processed)) {
+  if (!directory.canResumeFrom(id, processed))
     throw new DeniedError('offset', `offset ${processed} cannot be resumed from`);
-  }
   const ours = directory.processedOf(id);
-  const proof = mac(secret, 'listener', id, ...nonces, processed, ours);
-  exchange.send(FRAME.RESUMED, { processed: ours, mac: proof.toString('base64') });
+  const mac = listenerProof({ id, secret }, nonces, processed, ours).toString('base64');
+  exchange.send(FRAME.RESUMED, { processed: ours, mac });
   const key = { id, secret };
   return { key, peerProcessed: processed, early: exchange.release(), resumed: true, who, takeOver: false };
 }

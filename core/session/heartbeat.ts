@@ -1,11 +1,12 @@
 /**
  * Finds a dead peer: asks after silence, and also while data is unacknowledged, because TCP's own keepalive does not
- * look then. The answers also measure the round trip.
+ * look then. A peer that is heard, but acknowledges nothing and answers nothing, is as dead: our bytes do not arrive.
+ * The answers also measure the round trip.
  */
 export interface HeartbeatTimes {
   /** ms of silence, or without an acknowledgement that is due, after which the peer is asked. */
   readonly ask: number;
-  /** ms without a byte after which it is dead. */
+  /** ms without a byte, or without the acknowledgement, after which it is dead. */
   readonly dead: number;
 }
 
@@ -24,6 +25,7 @@ export class Heartbeat {
   readonly #host: HeartbeatHost;
   #timer: NodeJS.Timeout | undefined;
   #lastReceived = 0;
+  /** When the peer last acknowledged or answered, or had nothing to acknowledge. */
   #lastProgress = 0;
   /** When the unanswered ping was sent; 0 for none. */
   #pinged = 0;
@@ -56,16 +58,19 @@ export class Heartbeat {
     const now = performance.now();
     if (this.#pinged > 0) this.#host.roundTrip(now - this.#pinged, now);
     this.#pinged = 0;
+    this.#lastProgress = now;
   }
 
   #look(): void {
     clearTimeout(this.#timer);
     const { ask, dead } = this.#times;
     const now = performance.now();
+    if (!this.#host.isWaiting() && this.#pinged === 0) this.#lastProgress = now;
     const silence = now - this.#lastReceived;
+    const stuck = now - this.#lastProgress;
     if (silence >= dead) return this.#host.die(new Error(`no sign of life for ${dead / 1000} s`));
-    const isStuck = this.#host.isWaiting() && now - this.#lastProgress >= ask;
-    if (this.#pinged === 0 && (silence >= ask || isStuck)) {
+    if (stuck >= dead) return this.#host.die(new Error(`nothing was acknowledged for ${dead / 1000} s`));
+    if (this.#pinged === 0 && (silence >= ask || stuck >= ask)) {
       this.#pinged = now;
       this.#host.ping();
     }

@@ -1,11 +1,13 @@
 /**
  * The listening side of sessions: greets carriers, begins a session for a new one and goes on with the old one for a
  * resumed one. A session without a carrier lives for a while, then its streams are reset and the commands behind them
- * get their configured ending.
+ * get their configured ending. What all of them hold meanwhile has a limit of its own.
  */
-import { HANDSHAKE_DEADLINE } from './dialer.ts';
-import { greetAsListener, type SessionDirectory, type SessionKey } from './handshake.ts';
-import { Session, type OpenAnswer, type OpenRequest } from './session.ts';
+import { tooMany } from './detached.ts';
+import { HANDSHAKE_DEADLINES, type HandshakeDeadlines } from './exchange.ts';
+import { sayFarewell } from './farewell.ts';
+import { greetAsListener, type GreetedDialer, type SessionDirectory, type SessionKey } from './handshake.ts';
+import { Session, type OpenAnswer, type OpenRequest, type SessionLimits } from './session.ts';
 import type { Admitted, Inbound, Log, Peer } from '../../plugins/contract/index.ts';
 
 /** The far end of a session: where its last carrier came from, and who it is. */
@@ -13,15 +15,18 @@ export interface Far extends Admitted {
   readonly peer: Peer;
 }
 
-export interface ListenerOptions {
+export interface ListenerOptions extends SessionLimits {
   /** Who shows this token on this carrier, if they may have a session. Asked for each carrier anew. */
   readonly admit: (token: string | undefined, carrier: Inbound) => Admitted | undefined;
   /** ms that a session lives without a carrier. */
   readonly detachedLife: number;
   /** Sessions without a carrier that may wait at once; more are ended, the newest first. */
   readonly maxDetached: number;
+  /** Bytes that they may hold together. */
+  readonly maxDetachedBytes?: number;
   readonly onOpen: (request: OpenRequest, answer: OpenAnswer, from: Far) => void;
   readonly log: Log;
+  readonly handshake?: HandshakeDeadlines;
 }
 
 interface Known {
@@ -29,14 +34,21 @@ interface Known {
   readonly secret: Buffer;
   readonly who: Admitted;
   peer: Peer;
+  /** When it lost its carrier. */
+  since: number;
   timer: NodeJS.Timeout | undefined;
 }
+
+const MAX_DETACHED_BYTES = 256 * 1024 * 1024;
+/** ms between looks at what detached sessions hold: their streams are still written to. */
+const LOOK = 1_000;
 
 const isSame = (one: Admitted, other: Admitted): boolean => one.identity?.name === other.identity?.name;
 
 export class SessionListener {
   readonly #options: ListenerOptions;
   readonly #sessions = new Map<string, Known>();
+  #looking: NodeJS.Timeout | undefined;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
@@ -46,37 +58,44 @@ export class SessionListener {
     return this.#sessions.size;
   }
 
-  /** Takes a carrier over. Resolves when it belongs to a session; rejects when it was refused, and has been freed. */
+  /** Those that run, with or without a carrier. */
+  sessions(): Session[] {
+    return [...this.#sessions.values()].map(({ session }) => session);
+  }
+
+  /** Takes a carrier over. Resolves when it belongs to a session; rejects when it was refused, and is being freed. */
   async accept(carrier: Inbound): Promise<void> {
-    const { stream, peer } = carrier;
-    const timer = setTimeout(() => stream.destroy(new Error('the handshake took too long')), HANDSHAKE_DEADLINE);
+    const { handshake = HANDSHAKE_DEADLINES } = this.#options;
     try {
-      const greeted = await greetAsListener(stream, this.#directory(carrier));
-      const { key, peerProcessed, early, resumed, who } = greeted;
-      if (greeted.takeOver) this.#endDetachedOf(who);
-      const known = resumed ? this.#sessions.get(key.id) : this.#begin(key, who, peer);
-      if (known === undefined) throw new Error('the session ended while it was being resumed');
-      clearTimeout(known.timer);
-      known.peer = peer;
-      if (resumed) this.#options.log.info('session resumed', { peer: peer.address });
-      known.session.attach(stream, peerProcessed, early);
+      this.#take(carrier, await greetAsListener(carrier.stream, this.#directory(carrier), handshake));
     } catch (error) {
-      stream.end(); // a denial is still on its way
-      stream.resume();
-      setTimeout(() => stream.destroy(), 1_000).unref();
+      void sayFarewell(carrier.stream); // a denial is still on its way
       throw error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 
   /** No new streams; each session ends when its last stream is over. */
   drain(): void {
-    for (const { session } of this.#sessions.values()) session.drain();
+    for (const session of this.sessions()) session.drain();
   }
 
   end(reason: Error): void {
-    for (const { session } of this.#sessions.values()) session.end(reason);
+    for (const session of this.sessions()) session.end(reason);
+  }
+
+  /** Ends the sessions of those whom it concerns: an identity that was revoked keeps nothing. */
+  endOf(concerns: (who: Admitted) => boolean, reason: Error): void {
+    for (const { session, who } of this.#sessions.values()) if (concerns(who)) session.end(reason);
+  }
+
+  #take({ stream, peer }: Inbound, { key, peerProcessed, early, resumed, who, takeOver }: GreetedDialer): void {
+    if (takeOver) this.#endDetachedOf(who);
+    const known = resumed ? this.#sessions.get(key.id) : this.#begin(key, who, peer);
+    if (known === undefined) throw new Error('the session ended while it was being resumed');
+    clearTimeout(known.timer);
+    known.peer = peer;
+    if (resumed) this.#options.log.info('session resumed', { peer: peer.address });
+    known.session.attach(stream, peerProcessed, early);
   }
 
   #directory(carrier: Inbound): SessionDirectory {
@@ -87,8 +106,12 @@ export class SessionListener {
         const known = this.#sessions.get(id);
         return known !== undefined && isSame(known.who, who) ? known.secret : undefined;
       },
-      processedOf: (id) => sessionOf(id)?.processed ?? 0,
       canResumeFrom: (id, offset) => sessionOf(id)?.canResumeFrom(offset) ?? false,
+      processedOf: (id) => {
+        const session = sessionOf(id);
+        session?.release(); // what the old carrier still brings would not be in the offset that we tell
+        return session?.processed ?? 0;
+      },
     };
   }
 
@@ -104,6 +127,7 @@ export class SessionListener {
 
   #begin({ id, secret }: SessionKey, who: Admitted, peer: Peer): Known {
     const session = new Session({
+      ...this.#options,
       side: 'listener',
       onOpen: (request, answer) => this.#options.onOpen(request, answer, { ...who, peer: known.peer }),
       onProgress: () => {},
@@ -115,23 +139,30 @@ export class SessionListener {
           this.#options.log.warn('session ended', { peer: known.peer.address, reason: reason.message });
       },
     });
-    const known: Known = { session, secret, who, peer, timer: undefined };
+    const known: Known = { session, secret, who, peer, since: 0, timer: undefined };
     this.#sessions.set(id, known);
     return known;
   }
 
   #onDetached(known: Known, reason: Error): void {
-    const { detachedLife, maxDetached, log } = this.#options;
-    const detached = [...this.#sessions.values()].filter(({ session }) => !session.isAttached).length;
-    if (detachedLife === 0 || detached > maxDetached) return known.session.end(reason);
-    log.info('session lost its connection', {
-      peer: known.peer.address,
-      reason: reason.message,
-      seconds: detachedLife / 1000,
-    });
-    known.timer = setTimeout(
-      () => known.session.end(new Error(`no connection for ${detachedLife / 1000} s`)),
-      detachedLife,
-    );
+    const { detachedLife, log } = this.#options;
+    if (detachedLife === 0) return known.session.end(reason);
+    const seconds = detachedLife / 1000;
+    log.info('session lost its connection', { peer: known.peer.address, reason: reason.message, seconds });
+    known.since = performance.now();
+    known.timer = setTimeout(() => known.session.end(new Error(`no connection for ${seconds} s`)), detachedLife);
+    this.#limitDetached();
+  }
+
+  /** Looks again as long as there is one: a command goes on talking to a session that nobody hears. */
+  #limitDetached(): void {
+    const { maxDetached: count, maxDetachedBytes: bytes = MAX_DETACHED_BYTES } = this.#options;
+    const detached = [...this.#sessions.values()]
+      .filter(({ session }) => !session.isAttached)
+      .map(({ session, since }) => ({ session, since, held: session.held }));
+    for (const { session } of tooMany(detached, { count, bytes }))
+      session.end(new Error('too many sessions wait for their connection, or they hold too much'));
+    clearTimeout(this.#looking);
+    if (detached.length > 0) this.#looking = setTimeout(() => this.#limitDetached(), LOOK).unref();
   }
 }

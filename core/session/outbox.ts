@@ -1,19 +1,38 @@
 /**
- * What a session sends: control frames first, then streams in turns of at most 64 KiB, while the carrier takes bytes
- * and the window allows more. Every counted frame is kept until it is acknowledged, and sent again on the next carrier.
+ * What a session sends, while the carrier takes bytes and the window allows more:
+ *
+ * 1. What belongs to this carrier alone, and is not counted: PING, the last acknowledgement, the answer to the last PING.
+ *    However long the peer does not read, one of each waits at most.
+ * 2. Control frames and credit (control-queue.ts).
+ * 3. Streams, in turns of at most 64 KiB.
+ *
+ * Every counted frame is kept until it is acknowledged, and sent again on the next carrier.
  */
 import type { Duplex } from 'node:stream';
-import { ProtocolError, encodeFrame, encodeHeader, type FrameType } from './frames.ts';
+import { ControlQueue, MOST_CONTROL } from './control-queue.ts';
+import { FRAME, ProtocolError, encodeFrame, encodeHeader, type FrameType } from './frames.ts';
 import { ReplayBuffer } from './replay.ts';
 import type { SessionStream } from './stream.ts';
 import { SendWindow } from './window.ts';
 
+/** Bytes beyond the window that control frames may take, so that credit is not stopped by data that waits for it. */
+const CONTROL_RESERVE = 256 * 1024;
+/** Bytes that may wait in the carrier: what is there can neither be overtaken nor taken back. */
+const CARRIER_AHEAD = 128 * 1024;
+
+/** Where this is false, the carrier will say `drain`. */
+const hasRoom = (carrier: Duplex): boolean => !carrier.writableNeedDrain || carrier.writableLength < CARRIER_AHEAD;
+
+/** Frames of one carrier, of which only the newest counts. */
+type Latest = typeof FRAME.PING | typeof FRAME.ACK | typeof FRAME.PONG;
+
 export class Outbox {
   readonly #replay = new ReplayBuffer();
   readonly #window = new SendWindow();
+  readonly #control = new ControlQueue();
   /** Streams with something to send, in the order of their turns. */
   readonly #ready = new Set<SessionStream>();
-  #control: Buffer[] = [];
+  readonly #latest = new Map<Latest, Buffer>();
   #carrier: Duplex | undefined;
   #acknowledged = 0;
   #isFlushing = false;
@@ -21,6 +40,21 @@ export class Outbox {
   /** Bytes kept for replay. */
   get unacknowledged(): number {
     return this.#replay.size;
+  }
+
+  /** Memory of what is kept for replay, and of control frames that wait. */
+  get cost(): number {
+    return this.#replay.cost + this.#control.cost;
+  }
+
+  /** Bytes that may be unacknowledged now. */
+  get window(): number {
+    return this.#window.size;
+  }
+
+  /** The peer has everything, as far as it is not data of a stream. */
+  get isSettled(): boolean {
+    return !this.#isFlushing && this.#replay.size === 0 && this.#control.isEmpty;
   }
 
   /** ms, the least of late; `undefined` before the first measure. */
@@ -39,6 +73,7 @@ export class Outbox {
   /** Goes on over this carrier: first what the peer has missed, nothing new before it. */
   attach(carrier: Duplex): void {
     this.#window.restart();
+    this.#latest.clear();
     for (const piece of this.#replay.pending()) carrier.write(piece);
     this.#carrier = carrier;
     carrier.on('drain', () => this.#flush());
@@ -65,43 +100,74 @@ export class Outbox {
     this.#flush();
   }
 
-  forget(stream: SessionStream): void {
-    this.#ready.delete(stream);
-  }
-
-  /** A counted frame that goes before any stream's. */
-  control(type: FrameType, stream: number, payload: Buffer): void {
-    this.#control.push(encodeFrame(type, stream, payload));
+  /** A stream has credit to give. */
+  grant(stream: SessionStream): void {
+    this.#control.grant(stream);
     this.#flush();
   }
 
-  /** A frame that is not counted: for this carrier only, and lost with it. */
-  now(type: FrameType, payload: Buffer, flags = 0): void {
+  forget(stream: SessionStream): void {
+    this.#ready.delete(stream);
+    this.#control.forget(stream);
+  }
+
+  /** A counted frame that goes before any stream's. False if too many wait: the peer does not read. */
+  control(type: FrameType, stream: number, payload: Buffer): boolean {
+    this.#control.push(type, stream, payload);
+    this.#flush();
+    return this.#control.cost <= MOST_CONTROL;
+  }
+
+  /** A frame that is not counted: for this carrier only, and lost with it. It takes the place of one that still waits. */
+  latest(type: Latest, payload: Buffer): void {
+    if (this.#carrier === undefined) return;
+    this.#latest.set(type, payload);
+    this.#flush();
+  }
+
+  /** The last frame on this carrier, whatever waits. */
+  last(type: FrameType, payload: Buffer, flags: number): void {
     this.#carrier?.write(encodeFrame(type, 0, payload, flags));
   }
 
   /** Sending lets streams make more to send, which calls this again: only the outer call sends, so the order holds. */
   #flush(): void {
     const carrier = this.#carrier;
-    if (carrier === undefined || this.#isFlushing || carrier.writableNeedDrain || !carrier.writable) return;
+    if (carrier === undefined || this.#isFlushing || !carrier.writable) return;
     this.#isFlushing = true;
     carrier.cork();
-    while (carrier === this.#carrier && this.#sendNext(carrier));
+    while (carrier === this.#carrier && hasRoom(carrier) && this.#sendNext(carrier));
     carrier.uncork();
     this.#isFlushing = false;
   }
 
   #sendNext(carrier: Duplex): boolean {
-    const control = this.#control.shift();
-    if (control === undefined) {
-      return !carrier.writableNeedDrain && this.#replay.size < this.#window.size && this.#sendTurn(carrier);
+    return this.#sendLatest(carrier) || this.#sendControl(carrier) || this.#sendTurn(carrier);
+  }
+
+  #sendLatest(carrier: Duplex): boolean {
+    for (const [type, payload] of this.#latest) {
+      this.#latest.delete(type);
+      carrier.write(encodeFrame(type, 0, payload));
+      return true;
     }
-    this.#send(carrier, [control]);
+    return false;
+  }
+
+  #sendControl(carrier: Duplex): boolean {
+    if (this.#replay.cost >= this.#window.size + CONTROL_RESERVE) return false;
+    const frame = this.#control.next();
+    if (frame === undefined) return false;
+    this.#send(carrier, [frame]);
     return true;
   }
 
   /** One frame of the stream whose turn it is; false if none has anything to send. */
   #sendTurn(carrier: Duplex): boolean {
+    if (this.#ready.size > 0 && this.#replay.cost >= this.#window.size) {
+      this.#window.blocked();
+      return false;
+    }
     for (const stream of this.#ready) {
       this.#ready.delete(stream);
       const frame = stream.nextFrame();
@@ -114,7 +180,7 @@ export class Outbox {
     return false;
   }
 
-  #send(carrier: Duplex, pieces: Buffer[]): void {
+  #send(carrier: Duplex, pieces: readonly Buffer[]): void {
     this.#replay.append(pieces);
     for (const piece of pieces) carrier.write(piece);
     this.#window.sent(this.#replay.end, this.#acknowledged, performance.now());

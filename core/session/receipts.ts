@@ -19,8 +19,8 @@ export class Receipts {
 
   count(bytes: number): void {
     this.#processed += bytes;
-    if (this.#processed - this.#acknowledged >= AT_ONCE) this.#acknowledge();
-    else this.#timer ??= setTimeout(() => this.#acknowledge(), DELAY);
+    if (this.#processed - this.#acknowledged >= AT_ONCE) this.acknowledge();
+    else this.#timer ??= setTimeout(() => this.acknowledge(), DELAY);
   }
 
   /** Nothing is sent any more, until something is counted: the offset travels with the next handshake. */
@@ -29,7 +29,8 @@ export class Receipts {
     this.#timer = undefined;
   }
 
-  #acknowledge(): void {
+  /** Tells it now. */
+  acknowledge(): void {
     this.stop();
     this.#acknowledged = this.#processed;
     this.#send(this.#processed);

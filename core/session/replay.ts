@@ -2,8 +2,18 @@
  * What was sent and not yet acknowledged, kept so that a new carrier can go on where the peer has got to. Pure.
  * A write callback is not delivery: only the peer's acknowledgement frees a byte. The window of the session bounds it.
  */
+
+/** What keeping one frame costs beside its bytes, so that many small ones are bounded too. */
+const FRAME_COST = 256;
+/** Frames before the first that is kept, at which the row is cut: taking one off its front would move all others. */
+const MOST_GONE = 1024;
+
+const GONE: readonly Buffer[] = [];
+
 export class ReplayBuffer {
-  #frames: Buffer[][] = [];
+  #frames: (readonly Buffer[])[] = [];
+  /** Index of the first frame that is kept. */
+  #first = 0;
   /** Offset of the first byte that is kept, and of the next that will be sent. */
   #start = 0;
   #end = 0;
@@ -13,37 +23,58 @@ export class ReplayBuffer {
     return this.#end - this.#start;
   }
 
+  /** Memory that they take. */
+  get cost(): number {
+    return this.size + (this.#frames.length - this.#first) * FRAME_COST;
+  }
+
   /** Offset after the last byte sent. */
   get end(): number {
     return this.#end;
   }
 
   /** Keeps one whole frame, in the pieces in which it was written. */
-  append(pieces: Buffer[]): void {
+  append(pieces: readonly Buffer[]): void {
     this.#frames.push(pieces);
-    for (const { length } of pieces) this.#end += length;
+    this.#end += lengthOf(pieces);
   }
 
   /** Frees all frames before `offset`; false if no frame ends there (an offset that cannot be). */
   acknowledge(offset: number): boolean {
-    if (!this.isBoundary(offset)) return false;
-    while (this.#start < offset) for (const { length } of this.#frames.shift() ?? []) this.#start += length;
+    const index = this.#find(offset);
+    if (index === undefined) return false;
+    for (let gone = this.#first; gone < index; gone += 1) this.#frames[gone] = GONE; // their memory is free
+    this.#start = offset;
+    this.#first = index;
+    if (this.#first > MOST_GONE || this.size === 0) {
+      this.#frames = this.#frames.slice(this.#first);
+      this.#first = 0;
+    }
     return true;
   }
 
   /** Whether the peer can have processed exactly `offset` bytes of what is kept. */
   isBoundary(offset: number): boolean {
-    let at = this.#start;
-    if (offset < at || offset > this.#end) return false;
-    for (const pieces of this.#frames) {
-      if (at >= offset) break;
-      for (const { length } of pieces) at += length;
-    }
-    return at === offset;
+    return this.#find(offset) !== undefined;
   }
 
   /** All that the peer does not have yet, oldest first. */
   *pending(): Generator<Buffer> {
-    for (const pieces of this.#frames) yield* pieces;
+    for (let index = this.#first; index < this.#frames.length; index += 1) yield* this.#frames[index] ?? [];
+  }
+
+  /** The frame that begins at `offset`. */
+  #find(offset: number): number | undefined {
+    if (offset < this.#start || offset > this.#end) return undefined;
+    let index = this.#first;
+    let at = this.#start;
+    for (; at < offset; index += 1) at += lengthOf(this.#frames[index] ?? []);
+    return at === offset ? index : undefined;
   }
 }
+
+const lengthOf = (pieces: readonly Buffer[]): number => {
+  let sum = 0;
+  for (const { length } of pieces) sum += length;
+  return sum;
+};

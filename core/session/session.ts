@@ -4,40 +4,39 @@
  * What happens, in order:
  * 1. The handshake (handshake.ts) has proved who is there; `attach` gives the carrier, and the offset that the peer has
  *    processed. What it has not is sent again first.
- * 2. Streams take turns in frames of at most 64 KiB, while the carrier takes bytes and the window allows more.
- * 3. Every counted frame that was processed is acknowledged; an acknowledgement frees what is kept for replay.
+ * 2. What arrives becomes frames (inbox.ts) and goes to the streams (open-streams.ts); what they send takes turns
+ *    (outbox.ts), while the carrier takes bytes and the window allows more.
+ * 3. Every counted frame that was processed is acknowledged (receipts.ts); an acknowledgement frees what is kept for replay.
  * 4. A carrier that ends or breaks detaches the session: streams stall and notice nothing. Whoever owns the session
  *    attaches another, or ends it; then every stream is reset.
+ * 5. `drain` takes no new streams, lets the running ones finish, waits until the peer has everything, and ends it cleanly.
+ *
+ * Memory is bounded whatever the peer does: a stream by its credit, what is unacknowledged by the window, control frames
+ * and the number of streams by limits. What breaks the protocol ends this session, and says at which byte.
  */
 import type { Duplex } from 'node:stream';
-import {
-  FRAME,
-  FrameReader,
-  HEADER_BYTES,
-  IGNORABLE,
-  MAX_PAYLOAD,
-  ProtocolError,
-  frameName,
-  isCounted,
-  type Frame,
-} from './frames.ts';
-import { Outbox } from './outbox.ts';
+import { sayFarewell } from './farewell.ts';
+import { FRAME, NOTHING, OVER, encodeReason, u64, type Frame, type FrameType } from './frames.ts';
 import { HEARTBEAT, Heartbeat, type HeartbeatTimes } from './heartbeat.ts';
+import { Inbox, type InboxHost } from './inbox.ts';
+import { encodeOpened, encodeRequest, parseRequest, type OpenRequest, type Opened } from './open-request.ts';
+import { OpenStreams } from './open-streams.ts';
+import { Outbox } from './outbox.ts';
 import { Receipts } from './receipts.ts';
-import { SessionStream, type StreamHost } from './stream.ts';
+import type { SessionStream } from './stream.ts';
 
-/** What a stream is opened with. */
-export interface OpenRequest {
-  readonly service: string;
-  readonly metadata: Readonly<Record<string, unknown>>;
+export type { OpenRequest, Opened } from './open-request.ts';
+
+/** What a session may be told beside what it must know. */
+export interface SessionLimits {
+  readonly heartbeat?: HeartbeatTimes;
+  /** Streams that the far side may have open at once; more are refused. */
+  readonly maxStreams?: number;
+  /** ms that an OPEN of ours may stay unanswered, while there is a carrier; then it is reset. */
+  readonly openDeadline?: number;
 }
 
-/** What the side that accepted a stream will tell beside its data. */
-export interface Opened {
-  readonly exit: boolean;
-}
-
-export interface SessionOptions {
+export interface SessionOptions extends SessionLimits {
   /** The dialing side numbers its streams odd, the other even. */
   readonly side: 'dialer' | 'listener';
   /** A stream that the far side opens: call `accept` or `refuse`, now or later. */
@@ -48,7 +47,6 @@ export interface SessionOptions {
   readonly onDetached: (reason: Error) => void;
   /** It is over; every stream has been freed. */
   readonly onEnded: (reason: Error | undefined) => void;
-  readonly heartbeat?: HeartbeatTimes;
 }
 
 export interface OpenAnswer {
@@ -58,53 +56,50 @@ export interface OpenAnswer {
   refuse(reason: string): void;
 }
 
-/** Flag of GOAWAY: the session is over now, not when its streams are. */
-const OVER = 1;
-
-const NOTHING = Buffer.alloc(0);
-
-const u64 = (value: number): Buffer => {
-  const bytes = Buffer.allocUnsafe(8);
-  bytes.writeBigUInt64BE(BigInt(value));
-  return bytes;
-};
-
-function parseJson(payload: Buffer, what: string): unknown {
-  try {
-    return JSON.parse(payload.toString());
-  } catch (cause) {
-    throw new ProtocolError(`${what} that cannot be read`, { cause });
-  }
-}
+const MAX_STREAMS = 4096;
+const OPEN_DEADLINE = 30_000;
 
 export class Session {
+  /** Resolves when it is over and its last carrier has taken, or refused for a second, what was still to be said. */
+  readonly closed: Promise<void>;
   readonly #options: SessionOptions;
-  readonly #streams = new Map<number, SessionStream>();
-  readonly #opening = new Map<number, PromiseWithResolvers<Opened>>();
+  readonly #closed = Promise.withResolvers<void>();
+  readonly #streams: OpenStreams;
   readonly #outbox = new Outbox();
-  readonly #receipts = new Receipts((processed) => this.#outbox.now(FRAME.ACK, u64(processed)));
+  readonly #receipts = new Receipts((processed) => this.#outbox.latest(FRAME.ACK, u64(processed)));
   readonly #heartbeat: Heartbeat;
-  readonly #host: StreamHost;
+  readonly #inboxHost: InboxHost = {
+    acknowledged: (offset) => this.#acceptAck(offset),
+    ping: (payload) => this.#outbox.latest(FRAME.PONG, payload),
+    pong: () => this.#heartbeat.ponged(),
+    opened: (frame) => this.#onOpen(frame),
+    stream: (frame) => this.#streams.receive(frame),
+    goaway: (isOver, reason) => this.#onGoaway(isOver, reason),
+    count: (bytes) => this.#count(bytes),
+  };
+  #inbox = new Inbox(this.#inboxHost);
   #carrier: Duplex | undefined;
-  #nextId: number;
   #draining = false;
   #ended = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.#nextId = options.side === 'dialer' ? 1 : 2;
-    this.#heartbeat = new Heartbeat(options.heartbeat ?? HEARTBEAT, {
-      ping: () => this.#outbox.now(FRAME.PING, NOTHING),
+    this.closed = this.#closed.promise;
+    const { side, openDeadline = OPEN_DEADLINE, heartbeat = HEARTBEAT } = options;
+    this.#heartbeat = new Heartbeat(heartbeat, {
+      ping: () => this.#outbox.latest(FRAME.PING, NOTHING),
       isWaiting: () => this.#outbox.unacknowledged > 0,
-      die: (reason) => this.#carrier?.destroy(reason),
+      die: (reason) => this.#lose(this.#carrier, reason),
       roundTrip: (milliseconds, now) => this.#outbox.measured(milliseconds, now),
     });
-    this.#host = {
-      ready: (stream) => this.#outbox.ready(stream),
-      control: (type, stream, payload) => this.#outbox.control(type, stream, payload),
-      finished: (stream) => this.#forget(stream),
+    const host = {
+      ready: (stream: SessionStream) => this.#outbox.ready(stream),
+      grant: (stream: SessionStream) => this.#outbox.grant(stream),
+      control: (type: FrameType, stream: number, payload: Buffer) => this.#control(type, stream, payload),
+      finished: (stream: SessionStream) => this.#forget(stream),
       roundTrip: () => this.#outbox.roundTrip,
     };
+    this.#streams = new OpenStreams({ side, openDeadline, host });
   }
 
   /** Bytes of counted frames that we have processed: what a resume tells the peer. */
@@ -115,6 +110,16 @@ export class Session {
   /** Bytes kept for replay. */
   get unacknowledged(): number {
     return this.#outbox.unacknowledged;
+  }
+
+  /** Bytes that may be kept for replay now: what bounds them, and grows with the path. */
+  get window(): number {
+    return this.#outbox.window;
+  }
+
+  /** Memory that it takes: what is kept for replay, and what its streams have not sent or nobody has read. */
+  get held(): number {
+    return this.#outbox.cost + this.#streams.held;
   }
 
   get streams(): number {
@@ -142,192 +147,166 @@ export class Session {
    * @param early bytes of the carrier that were read with the handshake and belong to us
    */
   attach(carrier: Duplex, peerProcessed: number, early: Buffer = NOTHING): void {
-    const old = this.#carrier;
-    this.#outbox.detach();
+    this.release();
+    if (this.#ended) return void carrier.destroy();
     this.#carrier = carrier;
-    old?.destroy();
+    this.#inbox = new Inbox(this.#inboxHost);
     this.#acceptAck(peerProcessed);
-    const reader = new FrameReader();
-    reader.limit = MAX_PAYLOAD;
-    const read = (chunk: Buffer): void => this.#read(carrier, reader, chunk);
-    const lose = (why: string) => (error?: Error) => this.#lose(carrier, error ?? new Error(why));
-    carrier.on('error', lose('broken'));
-    carrier.once('end', lose('the carrier ended'));
-    carrier.once('close', lose('the carrier was closed'));
-    if (carrier.destroyed || carrier.readableEnded) setImmediate(lose('the carrier was lost after the handshake'));
+    this.#listen(carrier);
     this.#heartbeat.start();
+    this.#streams.attach();
     this.#outbox.attach(carrier);
-    if (early.length > 0) read(early);
-    carrier.on('data', read);
+    if (early.length > 0) this.#read(carrier, early);
     carrier.resume(); // the handshake has paused it
+  }
+
+  /** Lets the carrier go: the far side has proved that it comes back on another, and not a byte more of this one counts. */
+  release(): void {
+    const carrier = this.#carrier;
+    this.#unhook();
+    carrier?.destroy();
   }
 
   /** Opens a stream. Data may be written at once; `opened` rejects if the far side refuses. */
   open(request: OpenRequest): { stream: SessionStream; opened: Promise<Opened> } {
-    const id = this.#nextId;
-    this.#nextId += 2;
-    const stream = this.#add(id);
-    const answer = Promise.withResolvers<Opened>();
-    answer.promise.catch(() => {}); // whoever does not wait for it sees the stream break
-    this.#opening.set(id, answer);
-    this.#outbox.control(FRAME.OPEN, id, Buffer.from(JSON.stringify(request)));
-    return { stream, opened: answer.promise };
+    const payload = encodeRequest(request);
+    const { stream, opened } = this.#streams.openOurs();
+    if (this.#ended) stream.reset('the session has ended');
+    else if (this.#draining) stream.reset('the session is going away');
+    else this.#control(FRAME.OPEN, stream.id, payload);
+    return { stream, opened };
   }
 
-  /** No new streams from either side; ends cleanly when the last one is over. */
+  /** No new streams from either side; ends cleanly when the last one is over and the peer has everything. */
   drain(): void {
     if (this.#draining || this.#ended) return;
     this.#draining = true;
-    this.#outbox.control(FRAME.GOAWAY, 0, NOTHING);
+    this.#control(FRAME.GOAWAY, 0, NOTHING);
     this.#endIfDrained();
   }
 
   /** Ends it now: every stream is reset on both sides, as far as the peer can be told. */
   end(reason: Error): void {
-    this.#finish(reason, Buffer.from(reason.message).subarray(0, 1024));
+    this.#finish(reason, encodeReason(reason.message));
   }
 
-  // ---- streams
+  // ---- sending
 
-  #add(id: number): SessionStream {
-    const stream = new SessionStream(id, this.#host);
-    stream.on('error', () => {}); // who uses it listens too; a reset nobody waits for must not end the process
-    this.#streams.set(id, stream);
-    return stream;
+  #control(type: FrameType, stream: number, payload: Buffer): void {
+    if (this.#ended || this.#outbox.control(type, stream, payload)) return;
+    this.end(new Error('too many control frames wait for a far side that does not read'));
   }
 
   #forget(stream: SessionStream): void {
     this.#outbox.forget(stream);
-    this.#streams.delete(stream.id);
-    this.#opening.get(stream.id)?.reject(new Error('the stream was closed before it was answered'));
-    this.#opening.delete(stream.id);
+    this.#streams.forget(stream);
     this.#endIfDrained();
   }
 
   // ---- receiving
 
-  #read(carrier: Duplex, reader: FrameReader, chunk: Buffer): void {
+  #listen(carrier: Duplex): void {
+    const lose = (why: string) => (error?: Error) => this.#lose(carrier, error ?? new Error(why));
+    carrier.on('error', lose('broken'));
+    carrier.once('end', lose('the carrier ended'));
+    carrier.once('close', lose('the carrier was closed'));
+    carrier.on('data', (chunk: Buffer) => this.#read(carrier, chunk));
+    if (carrier.destroyed || carrier.readableEnded) setImmediate(lose('the carrier was lost after the handshake'));
+  }
+
+  #read(carrier: Duplex, chunk: Buffer): void {
     if (carrier !== this.#carrier) return;
     this.#heartbeat.received();
     try {
-      reader.feed(chunk);
-      for (let frame = reader.next(); frame !== undefined; frame = reader.next()) this.#receive(frame);
+      this.#inbox.read(chunk);
     } catch (error) {
       this.end(error as Error);
     }
   }
 
-  #receive(frame: Frame): void {
+  #count(bytes: number): void {
     if (this.#ended) return;
-    if (!isCounted(frame.type)) return this.#receiveUncounted(frame);
-    this.#dispatch(frame);
-    this.#receipts.count(HEADER_BYTES + frame.payload.length);
+    this.#receipts.count(bytes);
+    if (this.#draining) this.#receipts.acknowledge(); // the far side may wait for nothing else
   }
 
-  #receiveUncounted({ type, payload, flags }: Frame): void {
-    if (type === FRAME.ACK) this.#acceptAck(readOffset(payload));
-    else if (type === FRAME.PING) this.#outbox.now(FRAME.PONG, payload);
-    else if (type === FRAME.PONG) this.#heartbeat.ponged();
-    else if ((flags & IGNORABLE) === 0) throw new ProtocolError(`${frameName(type)} has no place in a running session`);
+  #onOpen({ stream: id, payload }: Frame): void {
+    const request = parseRequest(payload);
+    const fault = typeof request === 'string' ? request : this.#reasonToRefuse();
+    if (typeof request !== 'string' && fault === undefined)
+      return this.#options.onOpen(request, this.#answer(this.#streams.openTheirs(id)));
+    this.#streams.takeTheirs(id);
+    this.#control(FRAME.REFUSED, id, encodeReason(fault ?? ''));
   }
 
-  #dispatch({ type, stream: id, payload, flags }: Frame): void {
-    if (type === FRAME.OPEN) return this.#onOpen(id, payload);
-    if (type === FRAME.OPENED) return this.#onOpened(id, payload);
-    if (type === FRAME.REFUSED) return this.#onRefused(id, payload);
-    if (type === FRAME.GOAWAY) return this.#onGoaway(flags, payload);
-    if (type > FRAME.GOAWAY) {
-      if ((flags & IGNORABLE) !== 0) return;
-      throw new ProtocolError(`unknown frame ${frameName(type)}`);
-    }
-    this.#streams.get(id)?.receive(type, payload); // one that is unknown is one that we have reset
+  #reasonToRefuse(): string | undefined {
+    const { maxStreams = MAX_STREAMS } = this.#options;
+    if (this.#draining) return 'this side is going away';
+    return this.#streams.theirs < maxStreams ? undefined : `${maxStreams} streams are open, which is the limit`;
   }
 
-  #onOpen(id: number, payload: Buffer): void {
-    const isTheirs = id > 0 && (id % 2 === 1) === (this.#options.side === 'listener');
-    if (!isTheirs || this.#streams.has(id))
-      throw new ProtocolError(`stream ${id} cannot be opened by the far side now`);
-    const request = parseJson(payload, 'an OPEN') as OpenRequest;
-    const stream = this.#add(id);
-    const refuse = (reason: string): void => {
-      this.#outbox.control(FRAME.REFUSED, id, Buffer.from(reason).subarray(0, 1024));
-      stream.receive(FRAME.RESET, Buffer.from(reason)); // ours is over too, and the far side has been told
-    };
-    if (this.#draining) return refuse('this side is going away');
-    this.#options.onOpen(request, {
+  #answer(stream: SessionStream): OpenAnswer {
+    return {
       stream,
-      refuse,
+      refuse: (reason) => {
+        if (!this.#streams.has(stream.id)) return;
+        this.#control(FRAME.REFUSED, stream.id, encodeReason(reason));
+        stream.reset(reason); // ours is over too, and the far side has been told
+      },
       accept: (opened) => {
+        if (!this.#streams.has(stream.id)) return stream;
         if (opened.exit) stream.promiseExit('us');
-        this.#outbox.control(FRAME.OPENED, id, Buffer.from(JSON.stringify(opened)));
+        this.#control(FRAME.OPENED, stream.id, encodeOpened(opened));
         return stream;
       },
-    });
+    };
   }
 
-  #onOpened(id: number, payload: Buffer): void {
-    const { exit } = parseJson(payload, 'an answer to OPEN') as Opened;
-    if (exit) this.#streams.get(id)?.promiseExit('them');
-    this.#opening.get(id)?.resolve({ exit });
-  }
-
-  #onRefused(id: number, payload: Buffer): void {
-    this.#opening.get(id)?.reject(new Error(payload.toString()));
-    this.#streams.get(id)?.receive(FRAME.RESET, payload);
-  }
-
-  #onGoaway(flags: number, payload: Buffer): void {
-    const reason = payload.length === 0 ? undefined : new Error(`ended by the far side: ${payload.toString()}`);
-    if ((flags & OVER) !== 0) return this.#finish(reason, undefined);
+  #onGoaway(isOver: boolean, reason: string): void {
+    if (isOver)
+      return this.#finish(reason === '' ? undefined : new Error(`ended by the far side: ${reason}`), undefined);
     this.#draining = true;
     this.#endIfDrained();
   }
-
-  // ---- acknowledgement
 
   #acceptAck(offset: number): void {
     if (!this.#outbox.acknowledge(offset)) return;
     this.#heartbeat.acknowledged();
     this.#options.onProgress();
+    this.#endIfDrained();
   }
 
   // ---- the end of a carrier, and of the session
 
-  #lose(carrier: Duplex, reason: Error): void {
-    if (carrier !== this.#carrier) return;
-    this.#carrier = undefined;
-    this.#outbox.detach();
-    this.#heartbeat.stop();
-    this.#receipts.stop();
-    carrier.destroy();
+  #lose(carrier: Duplex | undefined, reason: Error): void {
+    if (carrier === undefined || carrier !== this.#carrier) return;
+    this.release();
     this.#options.onDetached(reason);
   }
 
+  /** The carrier is not ours any more; nothing of it is read or written from now on. */
+  #unhook(): void {
+    this.#carrier = undefined;
+    this.#inbox.close();
+    this.#outbox.detach();
+    this.#heartbeat.stop();
+    this.#receipts.stop();
+    this.#streams.detach();
+  }
+
   #endIfDrained(): void {
-    if (this.#draining && this.#streams.size === 0 && !this.#ended) this.#finish(undefined, NOTHING);
+    if (this.#draining && this.#streams.size === 0 && this.#outbox.isSettled) this.#finish(undefined, NOTHING);
   }
 
   /** @param farewell what the peer is told, if it can be */
   #finish(reason: Error | undefined, farewell: Buffer | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#heartbeat.stop();
-    this.#receipts.stop();
     const carrier = this.#carrier;
-    this.#carrier = undefined;
-    if (farewell !== undefined) this.#outbox.now(FRAME.GOAWAY, farewell, OVER);
-    this.#outbox.detach();
-    carrier?.end();
-    carrier?.resume();
-    const lost = Buffer.from(reason?.message ?? 'the session has ended');
-    for (const stream of this.#streams.values()) stream.receive(FRAME.RESET, lost);
+    if (farewell !== undefined) this.#outbox.last(FRAME.GOAWAY, farewell, OVER);
+    this.#unhook();
+    this.#closed.resolve(carrier && sayFarewell(carrier));
+    this.#streams.resetAll(reason?.message ?? 'the session has ended');
     this.#options.onEnded(reason);
   }
-}
-
-function readOffset(payload: Buffer): number {
-  if (payload.length !== 8) throw new ProtocolError(`an offset of ${payload.length} bytes instead of 8`);
-  const offset = Number(payload.readBigUInt64BE());
-  if (!Number.isSafeInteger(offset)) throw new ProtocolError('an offset that cannot be');
-  return offset;
 }

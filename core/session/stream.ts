@@ -1,23 +1,34 @@
 /**
- * A stream: one connection inside a session. Data both ways with an end of its own for each direction, standard error
- * and an exit status beside it, and a reset that can never be taken for an end.
+ * A stream: one connection inside a session. Data both ways with an end of its own for each direction, diagnostics and
+ * an exit status beside it, and a reset that can never be taken for an end.
  *
- * Flow control is by credit, in bytes: the receiver grants what it is willing to hold, so that a stalled stream holds a
- * bounded amount and slows no other. Standard error uses the same credit as data. The grant begins at 1 MiB and doubles
- * while half of it is used up within two round trips, to 16 MiB.
+ * What happens, in order:
+ * 1. What is written waits in the queue (send-queue.ts) until the session takes frames from it, in turn with others.
+ *    A chunk that was written is kept until the peer has acknowledged it: its memory must not be used again.
+ * 2. What arrives is pushed at once; credit (credit.ts) bounds what nobody reads.
+ * 3. The stream is over when both ends have passed and every promised status is told; then it closes by itself.
+ * 4. Anything else is a reset: by the far side, by `destroy`, or because the session is over. It closes with an error,
+ *    unless the far side had said all it promised; then it only wants nothing more from us.
+ *
+ * Flow control is by credit, in bytes. Diagnostics use the same credit as data.
  */
 import { Duplex, Readable, Writable } from 'node:stream';
-import { FRAME, MAX_PAYLOAD, ProtocolError, type FrameType } from './frames.ts';
+import { Allowance, Grant } from './credit.ts';
+import { encodeExit, parseExit } from './exit-status.ts';
+import { FRAME, MAX_PAYLOAD, ProtocolError, decodeReason, encodeReason, frameName, readU32 } from './frames.ts';
+import { SendQueue, type OutgoingFrame } from './send-queue.ts';
+import type { FrameType } from './frames.ts';
 import type { ExitStatus } from '../../plugins/contract/index.ts';
 
-export const FIRST_CREDIT = 1024 * 1024;
-export const LARGEST_CREDIT = 16 * 1024 * 1024;
+export { FIRST_CREDIT, LARGEST_CREDIT } from './credit.ts';
 
 /** What a stream needs of its session. */
 export interface StreamHost {
   /** The stream has something to send. */
   ready(stream: SessionStream): void;
-  /** Sends at once, before any data. */
+  /** The stream has credit to give: it is asked by `takeCredit` when there is room for it. */
+  grant(stream: SessionStream): void;
+  /** Sends before any data. */
   control(type: FrameType, stream: number, payload: Buffer): void;
   /** The stream is over in both directions, or was reset; its number is free. */
   finished(stream: SessionStream): void;
@@ -25,58 +36,56 @@ export interface StreamHost {
   roundTrip(): number | undefined;
 }
 
-export interface OutgoingFrame {
-  readonly type: FrameType;
-  readonly payload: Buffer;
-}
-
-interface Pending {
-  readonly type: FrameType;
-  payload: Buffer;
-  readonly done: (() => void) | undefined;
-}
-
-const EMPTY = Buffer.alloc(0);
 /** The reason of a reset after the last word: the reader has all it will get, and wants no more. */
-const DONE = Buffer.from('done');
-
-const u32 = (value: number): Buffer => {
-  const bytes = Buffer.allocUnsafe(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-};
-
-export const encodeExit = (status: ExitStatus): Buffer => Buffer.from(JSON.stringify(status));
+const DONE = encodeReason('done');
 
 export class SessionStream extends Duplex {
   readonly id: number;
-  /** Resolves with the status that the far side told, or with nothing when the stream is over without one. */
-  readonly exit: Promise<ExitStatus | undefined>;
-  /** What the far side says beside its data. */
-  readonly diagnostics = new Readable({ read: () => this.#grant() });
   readonly #host: StreamHost;
+  readonly #queue = new SendQueue();
+  readonly #allowance = new Allowance();
+  readonly #grant = new Grant();
   readonly #exited = Promise.withResolvers<ExitStatus | undefined>();
-  #queue: Pending[] = [];
-  #sendCredit = FIRST_CREDIT;
-  /** What we are willing to hold, and how much of it the peer may still send. */
-  #grantSize = FIRST_CREDIT;
-  #outstanding = FIRST_CREDIT;
-  #grantedAt = performance.now();
+  /** Made when somebody uses it: most streams have none. */
+  #diagnostics: Readable | undefined;
+  #endQueued = false;
   #endSent = false;
   #endReceived = false;
-  #isReset = false;
+  #isOver = false;
   /** Statuses that are still to be told, by us and by the far side: the stream is not over before. */
   #owesExit = false;
   #awaitsExit = false;
+  /** Our last word is in the queue: it goes out even if our side closes before. */
+  #isLeaving = false;
 
   constructor(id: number, host: StreamHost) {
-    super({ allowHalfOpen: true, writableHighWaterMark: 4 * MAX_PAYLOAD });
+    super({ allowHalfOpen: true, autoDestroy: false, writableHighWaterMark: 4 * MAX_PAYLOAD });
     this.id = id;
     this.#host = host;
-    this.exit = this.#exited.promise;
+    this.once('end', () => this.#closeIfOver());
+    this.once('finish', () => this.#closeIfOver());
   }
 
-  /** Standard error toward the far side. */
+  /** Resolves with the status that the far side told, or with nothing when the stream is over without one. */
+  get exit(): Promise<ExitStatus | undefined> {
+    return this.#exited.promise;
+  }
+
+  /** What the far side says beside its data. */
+  get diagnostics(): Readable {
+    if (this.#diagnostics === undefined) {
+      this.#diagnostics = new Readable({ read: () => this.#grantMore() });
+      if (this.#isOver) this.#diagnostics.push(null);
+    }
+    return this.#diagnostics;
+  }
+
+  /** Bytes that this side holds for it. */
+  get held(): number {
+    return this.#unread + this.writableLength + this.#queue.bytes;
+  }
+
+  /** Diagnostics toward the far side. */
   sendDiagnostics(): Writable {
     return new Writable({ write: (chunk: Buffer, _encoding, done) => this.#enqueue(FRAME.STDERR, chunk, done) });
   }
@@ -87,48 +96,37 @@ export class SessionStream extends Duplex {
     else this.#awaitsExit = true;
   }
 
-  /** How our side ended. Nothing more is read: what still comes is not wanted, and the far side is told so. */
+  /**
+   * How our side ended; to be called when our data and its end have gone (`finish`). Nothing more is read: what still
+   * comes is not wanted, and the far side is told so.
+   */
   sendExit(status: ExitStatus): void {
-    this.#enqueue(FRAME.EXIT, encodeExit(status), undefined);
-    if (!this.#endReceived) this.#enqueue(FRAME.RESET, DONE, () => this.#finishQuietly());
-  }
-
-  #finishQuietly(): void {
-    this.#isReset = true;
-    this.#end();
-    this.destroy();
+    this.#isLeaving = true;
+    this.#enqueue(FRAME.EXIT, encodeExit(status), () => {
+      this.#owesExit = false;
+      this.#finishIfDone();
+    });
+    if (!this.#endReceived) this.#enqueue(FRAME.RESET, DONE, () => this.#leave());
   }
 
   // ---- toward the peer
 
-  /** The next frame that may go out now, in turn with other streams; `undefined` if there is none, or no credit. */
+  /** The next frame that may go out now; `undefined` if there is none, or no credit. */
   nextFrame(): OutgoingFrame | undefined {
-    const [head] = this.#queue;
-    if (head === undefined) return undefined;
-    if (head.type !== FRAME.DATA && head.type !== FRAME.STDERR) return this.#shift(head, head.payload.length);
-    const size = Math.min(head.payload.length, this.#sendCredit, MAX_PAYLOAD);
-    if (size === 0 && head.payload.length > 0) return undefined;
-    this.#sendCredit -= size;
-    return this.#shift(head, size);
+    const frame = this.#queue.next(this.#allowance.left);
+    if (frame?.type === FRAME.DATA || frame?.type === FRAME.STDERR) this.#allowance.left -= frame.payload.length;
+    return frame;
   }
 
-  #shift(head: Pending, size: number): OutgoingFrame {
-    const { type, payload } = head;
-    if (size < payload.length) {
-      head.payload = payload.subarray(size);
-      return { type, payload: payload.subarray(0, size) };
-    }
-    this.#queue.shift();
-    if (type === FRAME.END) this.#endSent = true;
-    if (type === FRAME.EXIT) this.#owesExit = false;
-    head.done?.();
-    this.#checkFinished();
-    return { type, payload };
+  /** Bytes that the peer may send from now on, beside what it may already; 0 for none. */
+  takeCredit(): number {
+    if (this.#endReceived || this.#isOver || !this.#grant.isDue(this.#unread)) return 0;
+    return this.#grant.renew(this.#unread, performance.now(), this.#host.roundTrip());
   }
 
-  #enqueue(type: FrameType, payload: Buffer, done: (() => void) | undefined): void {
-    if (this.#isReset) return done?.();
-    this.#queue.push({ type, payload, done });
+  #enqueue(type: FrameType, payload: Buffer | undefined, done: () => void): void {
+    if (this.#isOver) return done();
+    this.#queue.push(type, payload, done);
     this.#host.ready(this);
   }
 
@@ -136,15 +134,28 @@ export class SessionStream extends Duplex {
     this.#enqueue(FRAME.DATA, chunk, done);
   }
 
-  override _final(done: () => void): void {
-    this.#enqueue(FRAME.END, EMPTY, done);
+  override _writev(writes: readonly { chunk: Buffer }[], done: () => void): void {
+    if (this.#isOver) return done();
+    for (const [at, { chunk }] of writes.entries())
+      this.#queue.push(FRAME.DATA, chunk, at === writes.length - 1 ? done : undefined);
+    this.#host.ready(this);
   }
 
-  /** Anything but both ends is a reset, and is told as one. */
+  override _final(done: () => void): void {
+    this.#endQueued = true;
+    this.#enqueue(FRAME.END, undefined, () => {
+      this.#endSent = true;
+      done();
+      this.#finishIfDone();
+    });
+  }
+
+  /** Anything but the end of all is a reset, and is told as one. */
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    if (!this.#isReset && !(this.#endSent && this.#endReceived)) {
-      this.#host.control(FRAME.RESET, this.id, Buffer.from(error?.message ?? 'closed').subarray(0, 1024));
-      this.#end();
+    const isLeaving = this.#isLeaving && this.#endQueued && error === null;
+    if (!this.#isOver && !isLeaving) {
+      this.#host.control(FRAME.RESET, this.id, encodeReason(error?.message ?? 'closed'));
+      this.#finish();
     }
     done(error);
   }
@@ -153,108 +164,90 @@ export class SessionStream extends Duplex {
 
   /** @throws ProtocolError for what a peer may not send now */
   receive(type: number, payload: Buffer): void {
-    switch (type) {
-      case FRAME.DATA:
-        this.#assertOpen('data');
-        this.#spend(payload.length);
-        this.push(payload);
-        return;
-      case FRAME.STDERR:
-        this.#spend(payload.length);
-        this.diagnostics.push(payload);
-        return;
-      case FRAME.END:
-        this.#assertOpen('an end');
-        this.#endReceived = true;
-        this.push(null);
-        this.#checkFinished();
-        return;
-      case FRAME.EXIT:
-        this.#exited.resolve(parseExit(payload));
-        this.#awaitsExit = false;
-        this.#checkFinished();
-        return;
-      case FRAME.CREDIT:
-        this.#addCredit(payload);
-        return;
-      case FRAME.RESET:
-        this.#receiveReset(payload);
-        return;
-      default:
-        throw new ProtocolError(`a frame of type ${type} is not for a stream`);
-    }
+    if (type === FRAME.DATA) return this.#receiveData(payload);
+    if (type === FRAME.STDERR) return this.#receiveDiagnostics(payload);
+    if (type === FRAME.END) return this.#receiveEnd();
+    if (type === FRAME.EXIT) return this.#receiveExit(payload);
+    if (type === FRAME.CREDIT) return this.#receiveCredit(payload);
+    if (type === FRAME.RESET) return this.reset(`reset by the far side: ${decodeReason(payload)}`);
+    throw new ProtocolError(`${frameName(type)} is not for a stream`);
   }
 
-  /** After the far side's end and status it only says that it reads no more; before them it is a cut. */
-  #receiveReset(reason: Buffer): void {
+  /** It is over, whatever was promised: by the far side, or because there is no session any more. */
+  reset(reason: string): void {
     const isRoutine = this.#endReceived && !this.#awaitsExit;
-    this.#isReset = true;
-    this.#end();
-    if (isRoutine && this.readableEnded) this.destroy();
-    else if (isRoutine) this.once('end', () => this.destroy());
-    else this.destroy(new Error(`reset by the far side: ${reason.toString()}`));
+    this.#finish();
+    if (!isRoutine) this.destroy(new Error(reason));
+    else if (this.readableEnded) this.destroy();
+    else this.once('end', () => this.destroy());
   }
 
-  #assertOpen(what: string): void {
-    if (this.#endReceived) throw new ProtocolError(`${what} after the end of stream ${this.id}`);
+  #receiveData(payload: Buffer): void {
+    if (this.#endReceived) throw new ProtocolError('data after the end');
+    this.#grant.spend(payload.length);
+    this.push(payload);
   }
 
-  #spend(bytes: number): void {
-    this.#outstanding -= bytes;
-    if (this.#outstanding < 0)
-      throw new ProtocolError(`stream ${this.id} sent ${-this.#outstanding} bytes more than it was granted`);
+  #receiveDiagnostics(payload: Buffer): void {
+    this.#grant.spend(payload.length);
+    if (!this.destroyed) this.diagnostics.push(payload);
   }
 
-  #addCredit(payload: Buffer): void {
-    if (payload.length !== 4) throw new ProtocolError(`a credit of ${payload.length} bytes instead of 4`);
-    this.#sendCredit += payload.readUInt32BE(0);
-    if (this.#sendCredit > 2 * LARGEST_CREDIT)
-      throw new ProtocolError(`stream ${this.id} was granted more than is allowed`);
+  #receiveEnd(): void {
+    if (this.#endReceived) throw new ProtocolError('a second end');
+    this.#endReceived = true;
+    this.push(null);
+    this.#finishIfDone();
+  }
+
+  #receiveExit(payload: Buffer): void {
+    this.#exited.resolve(parseExit(payload));
+    this.#awaitsExit = false;
+    this.#finishIfDone();
+  }
+
+  #receiveCredit(payload: Buffer): void {
+    this.#allowance.add(readU32(payload));
     this.#host.ready(this);
   }
 
   override _read(): void {
-    this.#grant();
+    this.#grantMore();
   }
 
-  /** Grants what has become free, once it is half of what we are willing to hold. */
-  #grant(): void {
-    if (this.#endReceived || this.#isReset) return;
-    const held = this.readableLength + this.diagnostics.readableLength;
-    if (this.#grantSize - this.#outstanding - held < this.#grantSize / 2) return;
-    const now = performance.now();
-    const roundTrip = this.#host.roundTrip();
-    if (roundTrip !== undefined && now - this.#grantedAt < 2 * roundTrip) {
-      this.#grantSize = Math.min(2 * this.#grantSize, LARGEST_CREDIT);
-    }
-    this.#grantedAt = now;
-    const free = this.#grantSize - this.#outstanding - held;
-    this.#outstanding += free;
-    this.#host.control(FRAME.CREDIT, this.id, u32(free));
+  get #unread(): number {
+    return this.readableLength + (this.#diagnostics?.readableLength ?? 0);
   }
 
-  #checkFinished(): void {
+  #grantMore(): void {
+    if (!this.#endReceived && !this.#isOver && this.#grant.isDue(this.#unread)) this.#host.grant(this);
+  }
+
+  // ---- the end
+
+  #finishIfDone(): void {
     const isTold = !this.#owesExit && !this.#awaitsExit;
-    if (this.#endSent && this.#endReceived && isTold && this.#queue.length === 0) this.#end();
+    if (this.#endSent && this.#endReceived && isTold && this.#queue.isEmpty) this.#finish();
+    this.#closeIfOver();
   }
 
-  #end(): void {
-    const waiting = this.#queue;
-    this.#queue = [];
-    for (const { done } of waiting) done?.();
-    this.diagnostics.push(null);
+  /** The far side has our status, and wants nothing from us: what it still sends finds no stream. */
+  #leave(): void {
+    this.#finish();
+    this.destroy();
+  }
+
+  #finish(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#queue.clear();
+    this.#diagnostics?.push(null);
     this.#exited.resolve(undefined);
     this.#host.finished(this);
   }
-}
 
-function parseExit(payload: Buffer): ExitStatus {
-  try {
-    const status = JSON.parse(payload.toString()) as Partial<{ code: number; signal: NodeJS.Signals }>;
-    if (typeof status.code === 'number') return { code: status.code };
-    if (typeof status.signal === 'string') return { signal: status.signal };
-  } catch (cause) {
-    throw new ProtocolError('an exit status that cannot be read', { cause });
+  /** A stream that is over closes when its user has seen the end of both directions. */
+  #closeIfOver(): void {
+    if (this.#isOver && this.readableEnded && this.writableFinished) this.destroy();
   }
-  throw new ProtocolError('an exit status that is neither a code nor a signal');
 }

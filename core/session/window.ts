@@ -30,7 +30,11 @@ export class SendWindow {
   /** @param offset after the bytes just sent @param acknowledged offset that the peer has acknowledged so far */
   sent(offset: number, acknowledged: number, now: number): void {
     this.#mark ??= { offset, at: now, acknowledged };
-    if (offset - acknowledged >= this.#size) this.#wasFull = true;
+  }
+
+  /** More would have been sent, had the window been larger. */
+  blocked(): void {
+    this.#wasFull = true;
   }
 
   acknowledged(offset: number, now: number): void {
