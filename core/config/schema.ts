@@ -111,7 +111,7 @@ function meant({ errors, path }: z.core.$ZodIssueInvalidUnion): z.core.$ZodIssue
   const inside = errors.find((issues) =>
     issues.some(({ code, path: at }) => at.length > 0 || code === 'unrecognized_keys'),
   );
-  return (inside ?? []).map((issue) => ({ ...issue, path: [...path, ...issue.path] }));
+  return (inside ?? []).map((issue) => Object.assign(issue, { path: [...path, ...issue.path] }));
 }
 
 function explain(issue: z.core.$ZodIssue, root: unknown): Mistake[] {
