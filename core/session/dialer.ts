@@ -43,6 +43,11 @@ export interface DialedSession {
   readonly ended: Promise<Error | undefined>;
 }
 
+/** ms for which a session that has nothing left but its last words looks for somebody to hear them. */
+const IDLE_LIFE = 5_000;
+/** ms between looks whether that has become so. */
+const LOOK = 1_000;
+
 const refuseAll = (_request: OpenRequest, { refuse }: OpenAnswer): void => refuse('this side offers no service');
 
 const isFinal = (error: unknown): boolean =>
@@ -99,20 +104,32 @@ class Redialer {
 
   async #reconnect(reason: Error): Promise<void> {
     const { detachedLife, watcher, redialDelay: delayOf = redialDelay } = this.#options;
+    if (detachedLife > 0) watcher?.lost(reason);
     const since = performance.now();
-    const outage = (): number => performance.now() - since;
-    const tellOver = (): void =>
-      this.session.end(new Error(`no connection for ${Math.round(outage() / 1000)} s: ${reason.message}`));
-    if (detachedLife === 0) return tellOver();
-    watcher?.lost(reason);
-    const limit = setTimeout(tellOver, detachedLife); // also while an attempt hangs
     const { signal } = this.#over;
+    const stopWatching = this.#watchOutage(since, reason);
     while (!signal.aborted && !this.session.isAttached) {
-      await sleep(delayOf(this.#failures, outage()), undefined, { signal }).catch(() => {});
+      const outage = performance.now() - since;
+      await sleep(delayOf(this.#failures, outage), undefined, { signal }).catch(() => {});
       if (!signal.aborted) await this.#tryResume(signal);
     }
-    clearTimeout(limit);
-    if (!signal.aborted) watcher?.resumed(outage());
+    stopWatching();
+    if (!signal.aborted) watcher?.resumed(performance.now() - since);
+  }
+
+  /** Ends the session when it has been without a carrier for too long, also while an attempt hangs. */
+  #watchOutage(since: number, reason: Error): () => void {
+    const { detachedLife } = this.#options;
+    let timer: NodeJS.Timeout | undefined;
+    const look = (): void => {
+      const now = performance.now();
+      const { idleSince = Number.POSITIVE_INFINITY } = this.session;
+      const left = Math.min(since + detachedLife, Math.max(since, idleSince) + IDLE_LIFE) - now;
+      if (left > 0) timer = setTimeout(look, Math.min(left, LOOK));
+      else this.session.end(new Error(`no connection for ${Math.round((now - since) / 1000)} s: ${reason.message}`));
+    };
+    look();
+    return () => clearTimeout(timer);
   }
 
   async #tryResume(signal: AbortSignal): Promise<void> {

@@ -80,6 +80,7 @@ export class Session {
   #inbox = new Inbox(this.#inboxHost);
   #carrier: Duplex | undefined;
   #draining = false;
+  #idleSince: number | undefined;
   #ended = false;
 
   constructor(options: SessionOptions) {
@@ -128,6 +129,11 @@ export class Session {
 
   get isAttached(): boolean {
     return this.#carrier !== undefined;
+  }
+
+  /** Since when it is draining and has no stream: only the peer's last acknowledgement is missing. */
+  get idleSince(): number | undefined {
+    return this.#idleSince;
   }
 
   /** ms, the least of late. */
@@ -295,7 +301,9 @@ export class Session {
   }
 
   #endIfDrained(): void {
-    if (this.#draining && this.#streams.size === 0 && this.#outbox.isSettled) this.#finish(undefined, NOTHING);
+    if (!this.#draining || this.#streams.size > 0) return;
+    this.#idleSince ??= performance.now();
+    if (this.#outbox.isSettled) this.#finish(undefined, NOTHING);
   }
 
   /** @param farewell what the peer is told, if it can be */

@@ -166,19 +166,24 @@ export class SessionStream extends Duplex {
   receive(type: number, payload: Buffer): void {
     if (type === FRAME.DATA) return this.#receiveData(payload);
     if (type === FRAME.STDERR) return this.#receiveDiagnostics(payload);
-    if (type === FRAME.END) return this.#receiveEnd();
+    if (type === FRAME.END) return this.#receiveEnd(payload);
     if (type === FRAME.EXIT) return this.#receiveExit(payload);
     if (type === FRAME.CREDIT) return this.#receiveCredit(payload);
-    if (type === FRAME.RESET) return this.reset(`reset by the far side: ${decodeReason(payload)}`);
+    if (type === FRAME.RESET) return this.#receiveReset(decodeReason(payload));
     throw new ProtocolError(`${frameName(type)} is not for a stream`);
   }
 
-  /** It is over, whatever was promised: by the far side, or because there is no session any more. */
+  /** It is cut: there is no session any more, or the far side never took it. */
   reset(reason: string): void {
-    const isRoutine = this.#endReceived && !this.#awaitsExit;
     this.#finish();
-    if (!isRoutine) this.destroy(new Error(reason));
-    else if (this.readableEnded) this.destroy();
+    this.destroy(new Error(reason));
+  }
+
+  /** After the far side's end and status it only says that it reads no more; before them it is a cut. */
+  #receiveReset(reason: string): void {
+    if (!this.#endReceived || this.#awaitsExit) return this.reset(`reset by the far side: ${reason}`);
+    this.#finish();
+    if (this.readableEnded) this.destroy();
     else this.once('end', () => this.destroy());
   }
 
@@ -193,7 +198,8 @@ export class SessionStream extends Duplex {
     if (!this.destroyed) this.diagnostics.push(payload);
   }
 
-  #receiveEnd(): void {
+  #receiveEnd(payload: Buffer): void {
+    if (payload.length > 0) throw new ProtocolError('an end with bytes in it');
     if (this.#endReceived) throw new ProtocolError('a second end');
     this.#endReceived = true;
     this.push(null);

@@ -1,0 +1,299 @@
+/** Any bytes at all from the far side concern that one session: it goes on or ends with a reason, and memory is bounded. */
+import assert from 'node:assert/strict';
+import { duplexPair, type Duplex } from 'node:stream';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import {
+  FRAME,
+  MAX_PAYLOAD,
+  ProtocolError,
+  encodeFrame,
+  encodeHeader,
+  type FrameType,
+} from '../../../core/session/frames.ts';
+import { greetAsDialer, greetAsListener, type SessionDirectory } from '../../../core/session/handshake.ts';
+import { Session, type OpenAnswer } from '../../../core/session/session.ts';
+import { assertNothingLeaks } from '../../support/scope.ts';
+
+assertNothingLeaks();
+
+const RUNS = process.env['SLUICE_SOAK'] ? 20_000 : 500;
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+const directory: SessionDirectory = {
+  admit: () => ({}),
+  secretOf: () => Buffer.alloc(32, 1),
+  canResumeFrom: () => false,
+  processedOf: () => 0,
+};
+
+/** Cuts bytes into pieces at these places. */
+function* split(bytes: Buffer, places: readonly number[]): Generator<Buffer> {
+  let at = 0;
+  for (const place of places.map((one) => one % (bytes.length + 1)).toSorted((a, b) => a - b)) {
+    if (place > at) yield bytes.subarray(at, place);
+    at = Math.max(at, place);
+  }
+  yield bytes.subarray(at);
+}
+
+const places = fc.array(fc.nat(), { maxLength: 6 });
+const json = fc.json({ maxDepth: 2 }).map((text) => Buffer.from(text));
+const raw = (maxLength: number): fc.Arbitrary<Buffer> =>
+  fc.uint8Array({ maxLength }).map((bytes) => Buffer.from(bytes));
+
+/** Frames that are nearly right. */
+const frame = fc
+  .record({
+    type: fc.oneof(fc.constantFrom(...Object.values(FRAME)), fc.integer({ min: 0, max: 255 })),
+    stream: fc.oneof(fc.nat(8), fc.integer({ min: 0, max: 2 ** 32 - 1 })),
+    payload: fc.oneof(
+      raw(40),
+      json,
+      fc.constant(Buffer.from('{"service":"x","metadata":{}}')),
+      fc.constant(Buffer.alloc(MAX_PAYLOAD)),
+    ),
+    flags: fc.constantFrom(0, 0, 1, 0x80, 0xff),
+  })
+  .map(({ type, stream, payload, flags }) => encodeFrame(type as FrameType, stream, payload, flags));
+
+/** Frames and noise, with one byte wrong here and there. */
+const stream = fc
+  .tuple(
+    fc.array(fc.oneof({ weight: 9, arbitrary: frame }, { weight: 1, arbitrary: raw(60) }), { maxLength: 12 }),
+    fc.option(fc.tuple(fc.nat(), fc.nat(255))),
+  )
+  .map(([parts, wrong]) => {
+    const bytes = Buffer.concat(parts);
+    if (wrong !== null && bytes.length > 0) bytes.writeUInt8(wrong[1], wrong[0] % bytes.length);
+    return bytes;
+  });
+
+async function feed(carrier: Duplex, bytes: Buffer, at: readonly number[]): Promise<void> {
+  for (const piece of split(bytes, at)) {
+    if (carrier.writable) carrier.write(piece);
+    await turn();
+  }
+}
+
+const DEADLINES = { message: 20, whole: 20 };
+
+describe('a handshake that gets any bytes', () => {
+  for (const [who, greet] of [
+    ['listener', (carrier: Duplex) => greetAsListener(carrier, directory, DEADLINES)],
+    ['dialer', (carrier: Duplex) => greetAsDialer(carrier, { token: 'x' }, DEADLINES)],
+  ] as const) {
+    it(`of the ${who} fails with a reason, and soon`, async () => {
+      const property = fc.asyncProperty(stream, places, async (bytes, at) => {
+        const [here, there] = duplexPair();
+        const result = greet(here).then(
+          () => 'a session',
+          (error: unknown) => error,
+        );
+        there.resume();
+        await feed(there, bytes, at);
+        there.end();
+        const seen = await result;
+        assert.ok(seen instanceof Error && seen.message !== '', String(seen));
+        here.destroy();
+      });
+      await fc.assert(property, { numRuns: RUNS });
+    });
+  }
+});
+
+/** A session that is given what a peer sends; whether the peer reads is its own affair. */
+function victim(side: 'dialer' | 'listener', reads: boolean) {
+  const [here, there] = duplexPair();
+  const answers: OpenAnswer[] = [];
+  let reason: Error | undefined;
+  let hasEnded = false;
+  const session = new Session({
+    side,
+    onOpen: (_request, answer) => {
+      answers.push(answer);
+      if (answers.length % 3 === 0) answer.refuse('no');
+      else answer.accept({ exit: answers.length % 2 === 0 });
+    },
+    onProgress: () => {},
+    onDetached: () => {},
+    onEnded: (why) => {
+      hasEnded = true;
+      reason = why;
+    },
+    maxStreams: 8,
+  });
+  session.attach(here, 0);
+  there.on('error', () => {});
+  if (reads) there.resume();
+  return { session, here, there, answers, reason: () => reason, hasEnded: () => hasEnded };
+}
+
+describe('a running session that gets any bytes', () => {
+  it('goes on, or ends and says at which byte of which frame', async () => {
+    const property = fc.asyncProperty(
+      fc.constantFrom('dialer' as const, 'listener' as const),
+      fc.boolean(),
+      stream,
+      places,
+      async (side, reads, bytes, at) => {
+        const one = victim(side, reads);
+        const ours = one.session.open({ service: 'x', metadata: {} });
+        await feed(one.there, bytes, at);
+        assert.ok(one.session.held < 10 * 1024 * 1024);
+        const reason = one.reason();
+        if (reason instanceof ProtocolError) assert.match(reason.message, /frame .+ at byte \d+/);
+        else if (reason !== undefined) assert.match(reason.message, /ended by the far side/);
+        if (one.hasEnded()) assert.ok(ours.stream.destroyed);
+        one.session.end(new Error('the test is over'));
+        one.there.destroy();
+        one.here.destroy();
+        await turn();
+      },
+    );
+    await fc.assert(property, { numRuns: RUNS });
+  });
+
+  it('takes no memory on the word of a length, and none for bytes that come one by one', async () => {
+    const { there, session, reason } = victim('listener', true);
+    const before = process.memoryUsage().arrayBuffers;
+    const header = encodeHeader(FRAME.DATA, 1, MAX_PAYLOAD);
+    for (const byte of header) there.write(Buffer.from([byte]));
+    await turn();
+    assert.ok(process.memoryUsage().arrayBuffers - before < 64 * 1024);
+    there.write(encodeHeader(FRAME.DATA, 1, 0));
+    session.end(new Error('the test is over'));
+    assert.equal(reason()?.message, 'the test is over');
+    there.destroy();
+    await turn();
+  });
+
+  it('refuses a length of two gigabytes at its header', async () => {
+    const { there, reason } = victim('listener', true);
+    there.write(encodeHeader(FRAME.DATA, 1, 2 ** 31));
+    await turn();
+    assert.match(reason()?.message ?? '', /frame DATA at byte 0 is 2147483648 bytes long; 65536 are allowed/);
+    there.destroy();
+  });
+});
+
+const OPEN = Buffer.from('{"service":"x","metadata":{}}');
+
+/** Sends frames for ever, or until the session has had enough; reads nothing. */
+async function flood(one: ReturnType<typeof victim>, next: (count: number) => Buffer): Promise<number> {
+  let most = 0;
+  for (let count = 0; count < 3_000 && !one.hasEnded(); count += 1) {
+    const batch = Array.from({ length: 20 }, (_, at) => next(count * 20 + at));
+    one.there.write(Buffer.concat(batch));
+    if (count % 20 === 0) await turn();
+    most = Math.max(most, one.session.held + one.here.writableLength);
+  }
+  return most;
+}
+
+describe('a peer that sends for ever and reads nothing', () => {
+  const floods: [name: string, next: (count: number) => Buffer][] = [
+    ['PING', () => encodeFrame(FRAME.PING, 0, Buffer.alloc(64))],
+    ['OPEN', (count) => encodeFrame(FRAME.OPEN, 2 * count + 1, OPEN)],
+    [
+      'OPEN and RESET',
+      (count) =>
+        Buffer.concat([
+          encodeFrame(FRAME.OPEN, 2 * count + 1, OPEN),
+          encodeFrame(FRAME.RESET, 2 * count + 1, Buffer.alloc(0)),
+        ]),
+    ],
+  ];
+  for (const [name, next] of floods) {
+    it(`${name} does not make memory grow`, async () => {
+      const one = victim('listener', false);
+      const most = await flood(one, next);
+      assert.ok(most < 8 * 1024 * 1024, `${most} bytes were held`);
+      one.session.end(new Error('the test is over'));
+      one.there.destroy();
+      one.here.destroy();
+      await turn();
+    });
+  }
+
+  it('data is bounded by its credit, and what exceeds it ends the session', async () => {
+    const one = victim('listener', false);
+    one.there.write(encodeFrame(FRAME.OPEN, 1, OPEN));
+    const most = await flood(one, () => encodeFrame(FRAME.DATA, 1, Buffer.alloc(MAX_PAYLOAD)));
+    assert.ok(most < 2 * 1024 * 1024, `${most} bytes were held`);
+    assert.match(one.reason()?.message ?? '', /frame DATA of stream 1 at byte \d+: \d+ bytes more than were granted/);
+    one.there.destroy();
+  });
+});
+
+describe('what breaks the protocol', () => {
+  const cases: [name: string, bytes: Buffer, says: RegExp][] = [
+    [
+      'data for a stream that never was',
+      encodeFrame(FRAME.DATA, 9, OPEN),
+      /frame DATA of stream 9 at byte 0: there never was such a stream/,
+    ],
+    ['a number that is ours to give', encodeFrame(FRAME.OPEN, 2, OPEN), /frame OPEN of stream 2 at byte 0: a number/],
+    [
+      'a number given twice',
+      Buffer.concat([
+        encodeFrame(FRAME.OPEN, 1, OPEN),
+        encodeFrame(FRAME.RESET, 1, OPEN),
+        encodeFrame(FRAME.OPEN, 1, OPEN),
+      ]),
+      /frame OPEN of stream 1 at byte 82: a number/,
+    ],
+    [
+      'an acknowledgement of what was never sent',
+      encodeFrame(FRAME.ACK, 0, Buffer.from('00000000000fffff', 'hex')),
+      /frame ACK at byte 0: offset 1048575 cannot be acknowledged/,
+    ],
+    ['an acknowledgement of 2^64-1', encodeFrame(FRAME.ACK, 0, Buffer.alloc(8, 255)), /an offset that cannot be/],
+    ['a frame of the handshake', encodeFrame(FRAME.RESUME, 0, OPEN), /frame RESUME at byte 0/],
+    ['an unknown frame', encodeFrame(99 as FrameType, 0, OPEN), /frame type 99 at byte 0: which is unknown/],
+    ['a long PING', encodeFrame(FRAME.PING, 0, Buffer.alloc(65)), /frame PING at byte 0: more than 64 bytes/],
+    [
+      'an OPEN that is no object',
+      encodeFrame(FRAME.OPEN, 1, Buffer.from('[]')),
+      /frame OPEN of stream 1 at byte 0: what it says is no object/,
+    ],
+  ];
+  for (const [name, bytes, says] of cases) {
+    it(`${name} ends the session, which says where`, async () => {
+      const { there, reason } = victim('listener', true);
+      there.write(bytes);
+      await turn();
+      assert.match(reason()?.message ?? 'no end', says);
+      assert.equal(reason()?.name, 'ProtocolError');
+      there.destroy();
+    });
+  }
+
+  it('a frame of an unknown type that says it may be skipped is skipped', async () => {
+    const { there, hasEnded, session } = victim('listener', true);
+    there.write(encodeFrame(99 as FrameType, 7, OPEN, 0x80));
+    await turn();
+    assert.equal(hasEnded(), false);
+    assert.equal(session.processed, 12 + OPEN.length);
+    session.end(new Error('the test is over'));
+    there.destroy();
+  });
+});
+
+describe('an OPEN whose service is not a name', () => {
+  for (const service of ['', '-x', '.x', '../etc', 'a b', 'a/b', 'ä', 'x'.repeat(256), 7]) {
+    it(`${JSON.stringify(service).slice(0, 20)} is refused, and the session goes on`, async () => {
+      const one = victim('listener', false);
+      one.there.write(encodeFrame(FRAME.OPEN, 1, Buffer.from(JSON.stringify({ service, metadata: {} }))));
+      await turn();
+      const said = one.there.read() as Buffer;
+      assert.equal(said.readUInt8(8), FRAME.REFUSED);
+      assert.equal(one.answers.length, 0);
+      assert.equal(one.hasEnded(), false);
+      one.session.end(new Error('the test is over'));
+      one.there.destroy();
+      one.here.destroy();
+    });
+  }
+});
