@@ -5,7 +5,7 @@
  */
 import { tooMany } from './detached.ts';
 import { HANDSHAKE_DEADLINES, type HandshakeDeadlines } from './exchange.ts';
-import { sayFarewell } from './farewell.ts';
+import { sayFarewell } from './carrier.ts';
 import { greetAsListener, type GreetedDialer, type SessionDirectory, type SessionKey } from './handshake.ts';
 import { Session, type OpenAnswer, type OpenRequest, type SessionLimits } from './session.ts';
 import type { Admitted, Inbound, Log, Peer } from '../../plugins/contract/index.ts';

@@ -15,49 +15,19 @@
  * and the number of streams by limits. What breaks the protocol ends this session, and says at which byte.
  */
 import type { Duplex } from 'node:stream';
-import { sayFarewell } from './farewell.ts';
-import { FRAME, NOTHING, OVER, encodeReason, u64, type Frame, type FrameType } from './frames.ts';
-import { HEARTBEAT, Heartbeat, type HeartbeatTimes } from './heartbeat.ts';
+import { listen, sayFarewell } from './carrier.ts';
+import { FRAME, NOTHING, OVER, encodeReason, u64, type FrameType } from './frames.ts';
+import { HEARTBEAT, Heartbeat } from './heartbeat.ts';
 import { Inbox, type InboxHost } from './inbox.ts';
-import { encodeOpened, encodeRequest, parseRequest, type OpenRequest, type Opened } from './open-request.ts';
+import { encodeRequest } from './open-request.ts';
 import { OpenStreams } from './open-streams.ts';
 import { Outbox } from './outbox.ts';
 import { Receipts } from './receipts.ts';
+import { Reception } from './reception.ts';
+import type { OpenRequest, Opened, SessionOptions } from './session-options.ts';
 import type { SessionStream } from './stream.ts';
 
-export type { OpenRequest, Opened } from './open-request.ts';
-
-/** What a session may be told beside what it must know. */
-export interface SessionLimits {
-  readonly heartbeat?: HeartbeatTimes;
-  /** Streams that the far side may have open at once; more are refused. */
-  readonly maxStreams?: number;
-  /** ms that an OPEN of ours may stay unanswered, while there is a carrier; then it is reset. */
-  readonly openDeadline?: number;
-}
-
-export interface SessionOptions extends SessionLimits {
-  /** The dialing side numbers its streams odd, the other even. */
-  readonly side: 'dialer' | 'listener';
-  /** A stream that the far side opens: call `accept` or `refuse`, now or later. */
-  readonly onOpen: (request: OpenRequest, answer: OpenAnswer) => void;
-  /** The peer has acknowledged something new. */
-  readonly onProgress: () => void;
-  /** The carrier is gone; the session lives on. */
-  readonly onDetached: (reason: Error) => void;
-  /** It is over; every stream has been freed. */
-  readonly onEnded: (reason: Error | undefined) => void;
-}
-
-export interface OpenAnswer {
-  /** Takes data at once, also before the answer. */
-  readonly stream: SessionStream;
-  accept(opened: Opened): SessionStream;
-  refuse(reason: string): void;
-}
-
-const MAX_STREAMS = 4096;
-const OPEN_DEADLINE = 30_000;
+export type { OpenAnswer, OpenRequest, Opened, SessionLimits, SessionOptions } from './session-options.ts';
 
 export class Session {
   /** Resolves when it is over and its last carrier has taken, or refused for a second, what was still to be said. */
@@ -65,6 +35,7 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #closed = Promise.withResolvers<void>();
   readonly #streams: OpenStreams;
+  readonly #reception: Reception;
   readonly #outbox = new Outbox();
   readonly #receipts = new Receipts((processed) => this.#outbox.latest(FRAME.ACK, u64(processed)));
   readonly #heartbeat: Heartbeat;
@@ -72,7 +43,7 @@ export class Session {
     acknowledged: (offset) => this.#acceptAck(offset),
     ping: (payload) => this.#outbox.latest(FRAME.PONG, payload),
     pong: () => this.#heartbeat.ponged(),
-    opened: (frame) => this.#onOpen(frame),
+    opened: (frame) => this.#reception.receive(frame, this.#draining),
     stream: (frame) => this.#streams.receive(frame),
     goaway: (isOver, reason) => this.#onGoaway(isOver, reason),
     count: (bytes) => this.#count(bytes),
@@ -86,7 +57,7 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.closed = this.#closed.promise;
-    const { side, openDeadline = OPEN_DEADLINE, heartbeat = HEARTBEAT } = options;
+    const { side, openDeadline = 30_000, heartbeat = HEARTBEAT } = options;
     this.#heartbeat = new Heartbeat(heartbeat, {
       ping: () => this.#outbox.latest(FRAME.PING, NOTHING),
       isWaiting: () => this.#outbox.unacknowledged > 0,
@@ -101,6 +72,8 @@ export class Session {
       roundTrip: () => this.#outbox.roundTrip,
     };
     this.#streams = new OpenStreams({ side, openDeadline, host });
+    const control = host.control;
+    this.#reception = new Reception({ streams: this.#streams, control, ...options });
   }
 
   /** Bytes of counted frames that we have processed: what a resume tells the peer. */
@@ -158,7 +131,10 @@ export class Session {
     this.#carrier = carrier;
     this.#inbox = new Inbox(this.#inboxHost);
     this.#acceptAck(peerProcessed);
-    this.#listen(carrier);
+    listen(carrier, {
+      read: (chunk) => this.#read(carrier, chunk),
+      lost: (reason) => this.#lose(carrier, reason),
+    });
     this.#heartbeat.start();
     this.#streams.attach();
     this.#outbox.attach(carrier);
@@ -211,15 +187,6 @@ export class Session {
 
   // ---- receiving
 
-  #listen(carrier: Duplex): void {
-    const lose = (why: string) => (error?: Error) => this.#lose(carrier, error ?? new Error(why));
-    carrier.on('error', lose('broken'));
-    carrier.once('end', lose('the carrier ended'));
-    carrier.once('close', lose('the carrier was closed'));
-    carrier.on('data', (chunk: Buffer) => this.#read(carrier, chunk));
-    if (carrier.destroyed || carrier.readableEnded) setImmediate(lose('the carrier was lost after the handshake'));
-  }
-
   #read(carrier: Duplex, chunk: Buffer): void {
     if (carrier !== this.#carrier) return;
     this.#heartbeat.received();
@@ -234,38 +201,6 @@ export class Session {
     if (this.#ended) return;
     this.#receipts.count(bytes);
     if (this.#draining) this.#receipts.acknowledge(); // the far side may wait for nothing else
-  }
-
-  #onOpen({ stream: id, payload }: Frame): void {
-    const request = parseRequest(payload);
-    const fault = typeof request === 'string' ? request : this.#reasonToRefuse();
-    if (typeof request !== 'string' && fault === undefined)
-      return this.#options.onOpen(request, this.#answer(this.#streams.openTheirs(id)));
-    this.#streams.takeTheirs(id);
-    this.#control(FRAME.REFUSED, id, encodeReason(fault ?? ''));
-  }
-
-  #reasonToRefuse(): string | undefined {
-    const { maxStreams = MAX_STREAMS } = this.#options;
-    if (this.#draining) return 'this side is going away';
-    return this.#streams.theirs < maxStreams ? undefined : `${maxStreams} streams are open, which is the limit`;
-  }
-
-  #answer(stream: SessionStream): OpenAnswer {
-    return {
-      stream,
-      refuse: (reason) => {
-        if (!this.#streams.has(stream.id)) return;
-        this.#control(FRAME.REFUSED, stream.id, encodeReason(reason));
-        stream.reset(reason); // ours is over too, and the far side has been told
-      },
-      accept: (opened) => {
-        if (!this.#streams.has(stream.id)) return stream;
-        if (opened.exit) stream.promiseExit('us');
-        this.#control(FRAME.OPENED, stream.id, encodeOpened(opened));
-        return stream;
-      },
-    };
   }
 
   #onGoaway(isOver: boolean, reason: string): void {

@@ -84,7 +84,7 @@ export class SessionStream extends Duplex implements ReleasingStream {
 
   /** Bytes that this side holds for it. */
   get held(): number {
-    return this.#unread + this.writableLength + this.#queue.bytes;
+    return this.#unread + Math.max(this.writableLength, this.#queue.bytes); // what is queued is not yet written
   }
 
   /** Diagnostics toward the far side. */
