@@ -59,7 +59,6 @@ async function measure(port: string, ca: string, count: number): Promise<Beside>
   const [start, before] = [performance.now(), state.bytes];
   for (let n = 0; n < count; n += 1) times.push(await ping(echo));
   const rate = (state.bytes - before) / 1e3 / (performance.now() - start);
-  console.error('window', session.window, 'rtt', session.roundTrip, 'unacked', session.unacknowledged);
   state.isOver = true;
   await pouring;
   session.end(new Error('measured'));
