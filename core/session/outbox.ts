@@ -10,8 +10,9 @@
  */
 import type { Duplex } from 'node:stream';
 import { ControlQueue, MOST_CONTROL } from './control-queue.ts';
-import { FRAME, ProtocolError, encodeFrame, encodeHeader, type FrameType } from './frames.ts';
+import { FRAME, NOTHING, ProtocolError, encodeFrame, encodeHeader, type FrameType } from './frames.ts';
 import { ReplayBuffer } from './replay.ts';
+import { RoundTripProbe } from './round-trip-probe.ts';
 import type { SessionStream } from './stream.ts';
 import { SendWindow } from './window.ts';
 
@@ -33,6 +34,7 @@ export class Outbox {
   /** Streams with something to send, in the order of their turns. */
   readonly #ready = new Set<SessionStream>();
   readonly #latest = new Map<Latest, Buffer>();
+  readonly #probe = new RoundTripProbe(() => this.latest(FRAME.PING, NOTHING));
   #carrier: Duplex | undefined;
   #acknowledged = 0;
   #isFlushing = false;
@@ -66,18 +68,29 @@ export class Outbox {
     return this.#replay.isBoundary(offset);
   }
 
-  measured(roundTrip: number, now: number): void {
-    this.#window.measured(roundTrip, now);
+  /** Asks the far side for a sign of life. */
+  ask(): void {
+    this.#probe.ask(performance.now());
+  }
+
+  /** A PING was answered. */
+  ponged(): void {
+    const now = performance.now();
+    const measured = this.#probe.answered(now);
+    if (measured?.wasEmpty === true) this.#window.measured(measured.roundTrip, now);
+    else if (measured !== undefined) this.#window.seen(measured.roundTrip, now);
+    this.#flush();
   }
 
   /** Goes on over this carrier: first what the peer has missed, nothing new before it. */
   attach(carrier: Duplex): void {
     this.#window.restart();
+    this.#probe.stop();
     this.#latest.clear();
     for (const piece of this.#replay.pending()) carrier.write(piece);
     this.#carrier = carrier;
     carrier.on('drain', () => this.#flush());
-    this.#flush();
+    this.ask(); // before data makes it longer
   }
 
   detach(): void {
@@ -89,7 +102,8 @@ export class Outbox {
     if (!this.#replay.acknowledge(offset)) throw new ProtocolError(`offset ${offset} cannot be acknowledged`);
     const isNews = offset > this.#acknowledged;
     this.#acknowledged = offset;
-    this.#window.acknowledged(offset, performance.now());
+    const isOld = this.#window.acknowledged(offset, performance.now());
+    if (isOld) this.#probe.empty();
     this.#flush();
     return isNews;
   }
@@ -164,6 +178,7 @@ export class Outbox {
 
   /** One frame of the stream whose turn it is; false if none has anything to send. */
   #sendTurn(carrier: Duplex): boolean {
+    if (this.#probe.isHolding) return false;
     if (this.#ready.size > 0 && this.#replay.cost >= this.#window.size) {
       this.#window.blocked();
       return false;

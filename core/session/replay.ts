@@ -3,6 +3,8 @@
  * A write callback is not delivery: only the peer's acknowledgement frees a byte. The window of the session bounds it.
  */
 
+import { lengthOf } from './frames.ts';
+
 /** What keeping one frame costs beside its bytes, so that many small ones are bounded too. */
 const FRAME_COST = 256;
 /** Frames before the first that is kept, at which the row is cut: taking one off its front would move all others. */
@@ -72,9 +74,3 @@ export class ReplayBuffer {
     return at === offset ? index : undefined;
   }
 }
-
-const lengthOf = (pieces: readonly Buffer[]): number => {
-  let sum = 0;
-  for (const { length } of pieces) sum += length;
-  return sum;
-};
