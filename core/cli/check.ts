@@ -19,14 +19,15 @@ function describe(link: Link, faults: readonly string[]): string {
   return `${link.name}\n${lines.map((line) => `  ${line}\n`).join('')}`;
 }
 
+const part = (title: string, lines: readonly string[]): string =>
+  lines.length > 0 ? `${title}\n${lines.join('')}\n` : '';
+
 /** Who is known, and where `rsh` finds its hosts. */
 function describeOthers({ identities, hosts }: Loaded): string {
   const known = [...identities].map(([name, reference]) => `  ${name}  ${showReference(reference)}\n`);
   const found = [...hosts].map(
     ([name, { text, token }]) => `  ${name}  ${text}${token ? `  ${showReference(token)}` : ''}\n`,
   );
-  const part = (title: string, lines: readonly string[]): string =>
-    lines.length > 0 ? `${title}\n${lines.join('')}\n` : '';
   return part('identities', known) + part('hosts', found);
 }
 

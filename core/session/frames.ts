@@ -49,12 +49,38 @@ export const frameName = (type: number): string => NAMES.get(type) ?? `type ${ty
 
 export const isCounted = (type: number): boolean => type >= FRAME.OPEN;
 
-export interface Frame {
+/** One frame, as it was received. */
+export class Frame {
   readonly type: number;
   readonly stream: number;
   readonly flags: number;
-  readonly payload: Buffer;
+  /** The payload as it came; whoever needs no whole does not pay for a copy. */
+  readonly pieces: readonly Buffer[];
+
+  constructor(type: number, stream: number, flags: number, pieces: readonly Buffer[]) {
+    this.type = type;
+    this.stream = stream;
+    this.flags = flags;
+    this.pieces = pieces;
+  }
+
+  get length(): number {
+    return lengthOf(this.pieces);
+  }
+
+  get payload(): Buffer {
+    const [first = NOTHING] = this.pieces;
+    return this.pieces.length > 1 ? Buffer.concat(this.pieces) : first;
+  }
 }
+
+export function lengthOf(pieces: readonly Buffer[]): number {
+  let sum = 0;
+  for (const { length } of pieces) sum += length;
+  return sum;
+}
+
+export const NOTHING = Buffer.alloc(0);
 
 /** The far side broke the protocol; the session ends with it. */
 export class ProtocolError extends Error {
@@ -78,8 +104,6 @@ export function encodeHeader(type: FrameType, stream: number, length: number, fl
 
 export const encodeFrame = (type: FrameType, stream: number, payload: Buffer, flags = 0): Buffer =>
   Buffer.concat([encodeHeader(type, stream, payload.length, flags), payload]);
-
-export const NOTHING = Buffer.alloc(0);
 
 export const u32 = (value: number): Buffer => {
   const bytes = Buffer.allocUnsafe(4);

@@ -1,7 +1,6 @@
 /**
  * Finds a dead peer: asks after silence, and also while data is unacknowledged, because TCP's own keepalive does not
  * look then. A peer that is heard, but acknowledges nothing and answers nothing, is as dead: our bytes do not arrive.
- * The answers also measure the round trip.
  */
 export interface HeartbeatTimes {
   /** ms of silence, or without an acknowledgement that is due, after which the peer is asked. */
@@ -15,7 +14,6 @@ export interface HeartbeatHost {
   /** Something that was sent has not been acknowledged. */
   isWaiting(): boolean;
   die(reason: Error): void;
-  roundTrip(milliseconds: number, now: number): void;
 }
 
 export const HEARTBEAT: HeartbeatTimes = { ask: 15_000, dead: 45_000 };
@@ -56,7 +54,6 @@ export class Heartbeat {
 
   ponged(): void {
     const now = performance.now();
-    if (this.#pinged > 0) this.#host.roundTrip(now - this.#pinged, now);
     this.#pinged = 0;
     this.#lastProgress = now;
   }

@@ -6,6 +6,7 @@
 import { FrameReader } from './frame-reader.ts';
 import {
   FRAME,
+  type Frame,
   HEADER_BYTES,
   IGNORABLE,
   MAX_PAYLOAD,
@@ -16,7 +17,6 @@ import {
   frameName,
   isCounted,
   readOffset,
-  type Frame,
 } from './frames.ts';
 
 /** What comes in, by meaning. */
@@ -63,7 +63,7 @@ export class Inbox {
     try {
       if (!isCounted(frame.type)) return this.#receiveUncounted(frame);
       this.#dispatch(frame);
-      this.#host.count(HEADER_BYTES + frame.payload.length);
+      this.#host.count(HEADER_BYTES + frame.length);
     } catch (error) {
       if (error instanceof ProtocolError) error.message = describe(error.message, frame, at);
       throw error;
@@ -81,8 +81,8 @@ export class Inbox {
   }
 
   #dispatch(frame: Frame): void {
-    const { type, flags, payload } = frame;
-    if (type === FRAME.GOAWAY) return this.#host.goaway((flags & OVER) !== 0, decodeReason(payload));
+    const { type, flags } = frame;
+    if (type === FRAME.GOAWAY) return this.#host.goaway((flags & OVER) !== 0, decodeReason(frame.payload));
     if (type > FRAME.GOAWAY) return skipUnknown(flags, 'which is unknown');
     if (type === FRAME.OPEN) return this.#host.opened(frame);
     this.#host.stream(frame);

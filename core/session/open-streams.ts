@@ -87,14 +87,15 @@ export class OpenStreams {
   }
 
   /** @throws ProtocolError */
-  receive({ type, stream: id, payload }: Frame): void {
+  receive(frame: Frame): void {
+    const { type, stream: id } = frame;
     const isOurs = this.#isOurs(id);
     if (id === 0 || (isOurs ? id >= this.#nextOurs : id > this.#lastTheirs))
       throw new ProtocolError('there never was such a stream');
-    if (type !== FRAME.OPENED && type !== FRAME.REFUSED) return this.#streams.get(id)?.receive(type, payload);
+    if (type !== FRAME.OPENED && type !== FRAME.REFUSED) return this.#streams.get(id)?.receive(frame);
     if (!isOurs) throw new ProtocolError('an answer to nobody');
-    if (type === FRAME.OPENED) this.#onOpened(id, parseOpened(payload));
-    else this.#onRefused(id, decodeReason(payload));
+    if (type === FRAME.OPENED) this.#onOpened(id, parseOpened(frame.payload));
+    else this.#onRefused(id, decodeReason(frame.payload));
   }
 
   attach(): void {

@@ -12,8 +12,9 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ControlQueue, MOST_CONTROL } from './control-queue.ts';
 import { FrameMemory, type KeptFrame } from './frame-memory.ts';
-import { FRAME, ProtocolError, encodeFrame, type FrameType } from './frames.ts';
+import { FRAME, NOTHING, ProtocolError, encodeFrame, type FrameType } from './frames.ts';
 import { ReplayBuffer } from './replay.ts';
+import { RoundTripProbe } from './round-trip-probe.ts';
 import type { SessionStream } from './stream.ts';
 import { SendWindow } from './window.ts';
 
@@ -42,6 +43,7 @@ export class Outbox {
   /** Streams with something to send, in the order of their turns. */
   readonly #ready = new Set<SessionStream>();
   readonly #latest = new Map<Latest, Buffer>();
+  readonly #probe = new RoundTripProbe(() => this.latest(FRAME.PING, NOTHING));
   #carrier: Duplex | undefined;
   #acknowledged = 0;
   #isFlushing = false;
@@ -77,19 +79,30 @@ export class Outbox {
     return this.#replay.isBoundary(offset);
   }
 
-  measured(roundTrip: number, now: number): void {
-    this.#window.measured(roundTrip, now);
+  /** Asks the far side for a sign of life. */
+  ask(): void {
+    this.#probe.ask(performance.now());
+  }
+
+  /** A PING was answered. */
+  ponged(): void {
+    const now = performance.now();
+    const measured = this.#probe.answered(now);
+    if (measured?.wasEmpty === true) this.#window.measured(measured.roundTrip, now);
+    else if (measured !== undefined) this.#window.seen(measured.roundTrip, now);
+    this.#flush();
   }
 
   /** Goes on over this carrier: first what the peer has missed, nothing new before it. */
   attach(carrier: Duplex): void {
     this.#window.restart();
+    this.#probe.stop();
     this.#latest.clear();
     this.#lends = lendsMemory(carrier);
     for (const bytes of this.#replay.pending()) this.#write(carrier, bytes);
     this.#carrier = carrier;
     carrier.on('drain', () => this.#flush());
-    this.#flush();
+    this.ask(); // before data makes it longer
   }
 
   detach(): void {
@@ -101,7 +114,8 @@ export class Outbox {
     if (!this.#replay.acknowledge(offset)) throw new ProtocolError(`offset ${offset} cannot be acknowledged`);
     const isNews = offset > this.#acknowledged;
     this.#acknowledged = offset;
-    this.#window.acknowledged(offset, performance.now());
+    const isOld = this.#window.acknowledged(offset, performance.now());
+    if (isOld) this.#probe.empty();
     this.#flush();
     return isNews;
   }
@@ -176,6 +190,7 @@ export class Outbox {
 
   /** One frame of the stream whose turn it is; false if none has anything to send. */
   #sendTurn(carrier: Duplex): boolean {
+    if (this.#probe.isHolding) return false;
     if (this.#ready.size > 0 && this.#replay.cost >= this.#window.size) {
       this.#window.blocked();
       return false;

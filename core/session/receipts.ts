@@ -1,5 +1,5 @@
-/** Counts what we have processed, and acknowledges it: at once after 64 KiB, a moment later what is less. */
-const AT_ONCE = 64 * 1024;
+/** Counts what we have processed, and acknowledges it: at once after 128 KiB, a moment later what is less. */
+const AT_ONCE = 128 * 1024;
 const DELAY = 10;
 
 export class Receipts {

@@ -42,7 +42,10 @@ export class Session {
   readonly #inboxHost: InboxHost = {
     acknowledged: (offset) => this.#acceptAck(offset),
     ping: (payload) => this.#outbox.latest(FRAME.PONG, payload),
-    pong: () => this.#heartbeat.ponged(),
+    pong: () => {
+      this.#heartbeat.ponged();
+      this.#outbox.ponged();
+    },
     opened: (frame) => this.#reception.receive(frame, this.#draining),
     stream: (frame) => this.#streams.receive(frame),
     goaway: (isOver, reason) => this.#onGoaway(isOver, reason),
@@ -59,10 +62,9 @@ export class Session {
     this.closed = this.#closed.promise;
     const { side, openDeadline = 30_000, heartbeat = HEARTBEAT } = options;
     this.#heartbeat = new Heartbeat(heartbeat, {
-      ping: () => this.#outbox.latest(FRAME.PING, NOTHING),
+      ping: () => this.#outbox.ask(),
       isWaiting: () => this.#outbox.unacknowledged > 0,
       die: (reason) => this.#lose(this.#carrier, reason),
-      roundTrip: (milliseconds, now) => this.#outbox.measured(milliseconds, now),
     });
     const host = {
       ready: (stream: SessionStream) => this.#outbox.ready(stream),

@@ -17,7 +17,7 @@ import { Allowance, Grant } from './credit.ts';
 import { encodeExit, parseExit } from './exit-status.ts';
 import { FRAME, MAX_PAYLOAD, ProtocolError, decodeReason, encodeReason, frameName, readU32 } from './frames.ts';
 import { SendQueue, type OutgoingFrame } from './send-queue.ts';
-import type { FrameType } from './frames.ts';
+import type { Frame, FrameType } from './frames.ts';
 import type { ExitStatus, ReleasingStream } from '../../plugins/contract/index.ts';
 
 export { FIRST_CREDIT, LARGEST_CREDIT } from './credit.ts';
@@ -38,6 +38,16 @@ export interface StreamHost {
 
 /** The reason of a reset after the last word: the reader has all it will get, and wants no more. */
 const DONE = encodeReason('done');
+
+/** Bytes below which data is copied: a few that nobody reads must not keep all those with which they arrived. */
+const SMALL = 8 * 1024;
+
+function copyOf({ length, pieces }: Frame): Buffer {
+  const copy = Buffer.allocUnsafeSlow(length);
+  let at = 0;
+  for (const piece of pieces) at += piece.copy(copy, at);
+  return copy;
+}
 
 export class SessionStream extends Duplex implements ReleasingStream {
   /** A write calls back when its last byte has been copied into a frame. */
@@ -165,13 +175,14 @@ export class SessionStream extends Duplex implements ReleasingStream {
   // ---- from the peer
 
   /** @throws ProtocolError for what a peer may not send now */
-  receive(type: number, payload: Buffer): void {
-    if (type === FRAME.DATA) return this.#receiveData(payload);
-    if (type === FRAME.STDERR) return this.#receiveDiagnostics(payload);
-    if (type === FRAME.END) return this.#receiveEnd(payload);
-    if (type === FRAME.EXIT) return this.#receiveExit(payload);
-    if (type === FRAME.CREDIT) return this.#receiveCredit(payload);
-    if (type === FRAME.RESET) return this.#receiveReset(decodeReason(payload));
+  receive(frame: Frame): void {
+    const { type } = frame;
+    if (type === FRAME.DATA) return this.#receiveData(frame);
+    if (type === FRAME.STDERR) return this.#receiveDiagnostics(copyOf(frame));
+    if (type === FRAME.END) return this.#receiveEnd(frame);
+    if (type === FRAME.EXIT) return this.#receiveExit(frame.payload);
+    if (type === FRAME.CREDIT) return this.#receiveCredit(frame.payload);
+    if (type === FRAME.RESET) return this.#receiveReset(decodeReason(frame.payload));
     throw new ProtocolError(`${frameName(type)} is not for a stream`);
   }
 
@@ -189,10 +200,12 @@ export class SessionStream extends Duplex implements ReleasingStream {
     else this.once('end', () => this.destroy());
   }
 
-  #receiveData(payload: Buffer): void {
+  #receiveData(frame: Frame): void {
+    const { length } = frame;
     if (this.#endReceived) throw new ProtocolError('data after the end');
-    this.#grant.spend(payload.length);
-    this.push(payload);
+    this.#grant.spend(length);
+    if (length < SMALL) this.push(copyOf(frame));
+    else for (const piece of frame.pieces) this.push(piece);
   }
 
   #receiveDiagnostics(payload: Buffer): void {
@@ -200,8 +213,8 @@ export class SessionStream extends Duplex implements ReleasingStream {
     if (!this.destroyed) this.diagnostics.push(payload);
   }
 
-  #receiveEnd(payload: Buffer): void {
-    if (payload.length > 0) throw new ProtocolError('an end with bytes in it');
+  #receiveEnd({ length }: Frame): void {
+    if (length > 0) throw new ProtocolError('an end with bytes in it');
     if (this.#endReceived) throw new ProtocolError('a second end');
     this.#endReceived = true;
     this.push(null);

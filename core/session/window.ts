@@ -3,17 +3,20 @@
  * behind megabytes in the kernel. Pure; times in ms come from the caller.
  *
  * It goes toward twice rate × least round trip. The least, not the mean: a round trip that our own queue has swollen
- * must not make the queue longer (the idea is BBR's). It grows only while it is what holds us back.
+ * must not make the queue longer (the idea is BBR's). It changes only while it is what holds us back. After a while the
+ * least is measured anew, on an emptied path (round-trip-probe.ts): paths change, in both directions.
  */
 export const FIRST_WINDOW = 512 * 1024;
 export const LARGEST_WINDOW = 32 * 1024 * 1024;
-/** ms after which a least round trip is forgotten: paths change. */
+/** ms after which a least round trip is measured anew. */
 const ROUND_TRIP_LIFE = 10_000;
 
 export class SendWindow {
   #size = FIRST_WINDOW;
   #least = Number.POSITIVE_INFINITY;
   #leastSeen = 0;
+  /** Bytes per ms, of late. */
+  #rate = 0;
   /** A mark in the stream of bytes: when it is acknowledged, one round trip has passed. */
   #mark: { offset: number; at: number; acknowledged: number } | undefined;
   #wasFull = false;
@@ -37,28 +40,47 @@ export class SendWindow {
     this.#wasFull = true;
   }
 
-  acknowledged(offset: number, now: number): void {
+  /** True if the round trip should be measured anew: it holds us back, and is old. */
+  acknowledged(offset: number, now: number): boolean {
     const mark = this.#mark;
-    if (mark === undefined || offset < mark.offset) return;
+    if (mark === undefined || offset < mark.offset) return false;
     const elapsed = Math.max(now - mark.at, 0.01);
-    this.measured(elapsed, now);
-    const rate = (offset - mark.acknowledged) / elapsed;
-    const wanted = 2 * rate * this.#least;
-    if (this.#wasFull && wanted > this.#size) this.#size = Math.min(wanted, 2 * this.#size, LARGEST_WINDOW);
+    this.seen(elapsed, now);
+    this.#rate = (offset - mark.acknowledged) / elapsed;
+    const isHeldBack = this.#wasFull;
+    if (isHeldBack) this.#adapt(this.#wanted());
     this.#mark = undefined;
     this.#wasFull = false;
+    return isHeldBack && now - this.#leastSeen > ROUND_TRIP_LIFE;
   }
 
-  /** A round trip, measured by a ping or by an acknowledgement. */
-  measured(roundTrip: number, now: number): void {
-    if (roundTrip > this.#least && now - this.#leastSeen < ROUND_TRIP_LIFE) return;
-    this.#least = roundTrip;
+  /** A round trip, perhaps swollen by what was sent before. */
+  seen(roundTrip: number, now: number): void {
+    if (roundTrip > this.#least) return;
+    this.#least = Math.max(roundTrip, 0.01);
     this.#leastSeen = now;
+  }
+
+  /** The round trip of the path itself: it takes the place of what was known, and the window may shrink to it. */
+  measured(roundTrip: number, now: number): void {
+    this.#least = Math.max(roundTrip, 0.01);
+    this.#leastSeen = now;
+    this.#size = Math.round(Math.max(FIRST_WINDOW, Math.min(this.#size, this.#wanted())));
   }
 
   /** A new carrier: another path. What is unacknowledged keeps its bound. */
   restart(): void {
     this.#mark = undefined;
     this.#least = Number.POSITIVE_INFINITY;
+  }
+
+  /** Up at once, down slowly: one burst of acknowledgements must neither stay in the window nor empty it. */
+  #adapt(wanted: number): void {
+    const next = wanted > this.#size ? Math.min(wanted, 2 * this.#size) : this.#size - (this.#size - wanted) / 8;
+    this.#size = Math.round(Math.max(FIRST_WINDOW, next));
+  }
+
+  #wanted(): number {
+    return this.#rate === 0 ? this.#size : Math.min(2 * this.#rate * this.#least, LARGEST_WINDOW);
   }
 }
