@@ -79,6 +79,17 @@ describe('a heartbeat', () => {
     for (const one of [session, far]) assert.ok((one.roundTrip ?? 0) >= 9, `${one.roundTrip} ms`);
   });
 
+  it('finds a peer that says nothing any more', async (t) => {
+    const net = stage(t, { heartbeat });
+    const lost: string[] = [];
+    const watcher = { lost: ({ message }: Error) => lost.push(message), resumed: () => {} };
+    await start(t, net, { heartbeat, watcher });
+    await sleep(10); // the first PING is answered
+    net.wires[0]?.blackhole();
+    const { fields } = await net.log.untilMessage('session lost its connection', 1, 1_000);
+    assert.match(`${lost.join()} ${String(fields['reason'])}`, /no sign of life for 0.09 s/);
+  });
+
   it('finds a peer that is gone while the carrier stays open, and goes on over another', async (t) => {
     const net = stage(t, { heartbeat });
     const lost: string[] = [];
