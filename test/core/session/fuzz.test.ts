@@ -243,7 +243,8 @@ describe('a peer that sends for ever', () => {
       it(`${name} and ${reads ? 'acknowledges' : 'reads'} nothing does not make memory grow`, async () => {
         const one = victim('listener', reads);
         const most = await flood(one, next);
-        assert.ok(most < 8 * 1024 * 1024, `${most} bytes were held`);
+        const bound = name === 'PING' ? 512 * 1024 : 8 * 1024 * 1024; // only the newest is answered
+        assert.ok(most < bound, `${most} bytes were held`);
         one.session.end(new Error('the test is over'));
         one.there.destroy();
         one.here.destroy();
