@@ -42,4 +42,5 @@ function isExecutable(file: string): boolean {
   }
 }
 
-export const missing = ({ needs }: Contender): readonly string[] => needs.filter((name) => locate(name) === undefined);
+export const missing = ({ needs }: Pick<Contender, 'needs'>): readonly string[] =>
+  needs.filter((name) => locate(name) === undefined);

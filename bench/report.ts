@@ -86,3 +86,18 @@ export function showRoundTrips(rows: readonly RoundTripRow[]): string {
   const cells = rows.map(({ name, p50, p99, failure }) => [name, tenths(p50), tenths(p99), firstLine(failure ?? '')]);
   return table(['', 'p50 µs', 'p99 µs', ''], cells).trimEnd();
 }
+
+const BESIDE_GOAL = { p50: 1_000, p99: 10_000 };
+
+export function showBeside(rounds: readonly { p50: number; p99: number; rate: number }[]): string {
+  const middle = (key: 'p50' | 'p99' | 'rate'): number => median(rounds.map((round) => round[key]));
+  const isGood = middle('p50') <= BESIDE_GOAL.p50 && middle('p99') <= BESIDE_GOAL.p99;
+  const cells = [
+    `medians of ${rounds.length}`,
+    tenths(middle('p50')),
+    tenths(middle('p99')),
+    middle('rate').toFixed(0),
+  ];
+  const rows = table(['', 'p50 µs', 'p99 µs', 'bulk MB/s'], [cells]).trimEnd();
+  return `${rows}   wanted ≤ ${BESIDE_GOAL.p50} and ${BESIDE_GOAL.p99}: ${isGood ? 'met' : 'MISSED'}`;
+}

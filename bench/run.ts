@@ -1,10 +1,15 @@
 /** `npm run bench`: how fast Sluice is beside the programs that one would use instead. The flags are in options.ts. */
 import { constants } from 'node:os';
 import { writeFileSync } from 'node:fs';
+import { besideBulk } from './beside.ts';
+import { backups } from './borg.ts';
 import { coldStarts, roundTrips, streams, type Setting } from './cases.ts';
 import { USAGE, readOptions, type BenchOptions } from './options.ts';
 import { build } from './programs.ts';
-import { machine, showRoundTrips, showRows } from './report.ts';
+import { machine, showBeside, showRoundTrips, showRows } from './report.ts';
+
+/** What `--only` finds it by. */
+const BESIDE = 'beside a bulk stream of one session, over TLS';
 
 const print = (...lines: string[]): void => void process.stdout.write(`${lines.join('\n')}\n`);
 
@@ -20,17 +25,22 @@ async function bench(options: BenchOptions, stop: AbortSignal): Promise<void> {
   const built = await build(stop);
   const sluice = [process.execPath, options.command ?? built];
   const setting: Setting = { ...options, sluice, stop, progress };
+  const show = (title: string, isEmpty: boolean, table: string): void => {
+    progress('');
+    if (!isEmpty) print('', title, table);
+  };
   const bulk = await streams(setting);
-  progress('');
-  print('', bulk.title, showRows('MB/s', bulk.rows, 0));
+  show(bulk.title, bulk.rows.length === 0, showRows('MB/s', bulk.rows, 0));
   const trips = await roundTrips(setting);
-  progress('');
-  print('', trips.title, showRoundTrips(trips.rows));
+  show(trips.title, trips.rows.length === 0, showRoundTrips(trips.rows));
+  const beside = options.only.test(BESIDE) ? await besideBulk(setting) : [];
+  show(`64 bytes there and back ${BESIDE}`, beside.length === 0, showBeside(beside));
+  const borg = await backups(setting);
+  show(borg.title, borg.rows.length === 0, showRows('MB/s', borg.rows, 0));
   const starts = await coldStarts(setting);
-  progress('');
-  print('', starts.title, showRows('ms', starts.rows, 1));
+  show(starts.title, false, showRows('ms', starts.rows, 1));
   if (options.json === undefined) return;
-  const all = { machine: facts, streams: bulk, roundTrips: trips, coldStarts: starts };
+  const all = { machine: facts, streams: bulk, roundTrips: trips, beside, backups: borg, coldStarts: starts };
   writeFileSync(options.json, `${JSON.stringify(all, null, 2)}\n`);
 }
 

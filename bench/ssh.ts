@@ -1,4 +1,4 @@
-/** `ssh -L` from one UNIX socket to another, over an sshd of our own on loopback: own keys, own configuration. */
+/** ssh over an sshd of our own on loopback (own keys, own configuration): `-L` from one UNIX socket to another, or a command. */
 import { mkdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { locate, type Contender } from './contender.ts';
@@ -35,19 +35,33 @@ async function startServer(stage: Stage, keys: { host: string; user: string }): 
   return port;
 }
 
+export const SSH_PROGRAMS = ['ssh', 'sshd', 'ssh-keygen'] as const;
+
+/** An sshd of our own; resolves with the arguments of an ssh that reaches it, in their order: options, then the host. */
+export async function startSsh(stage: Stage, id: string): Promise<{ options: readonly string[]; host: string }> {
+  const keys = { host: stage.path(`${id}-host`), user: stage.path(`${id}-user`) };
+  for (const key of Object.values(keys)) await stage.run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
+  const port = await startServer(stage, keys);
+  const checks = [
+    'StrictHostKeyChecking=no',
+    'UserKnownHostsFile=/dev/null',
+    'BatchMode=yes',
+    'IdentitiesOnly=yes',
+    'LogLevel=ERROR',
+  ];
+  const options = ['-F', 'none', ...checks.flatMap((option) => ['-o', option]), '-p', port, '-i', keys.user];
+  return { options, host: `${userInfo().username}@127.0.0.1` };
+}
+
 export const sshForward: Contender = {
   name: 'ssh -L',
-  needs: ['ssh', 'sshd', 'ssh-keygen'],
+  needs: SSH_PROGRAMS,
   roundTrips: true,
   async open(stage, { socket }, id) {
-    const keys = { host: stage.path(`${id}-host`), user: stage.path(`${id}-user`) };
-    for (const key of Object.values(keys)) await stage.run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
-    const port = await startServer(stage, keys);
+    const { options, host } = await startSsh(stage, id);
     const address = stage.path(`${id}.sock`);
-    const checks = ['StrictHostKeyChecking=no', `UserKnownHostsFile=/dev/null`, 'BatchMode=yes', 'IdentitiesOnly=yes'];
-    const options = [...checks, 'ExitOnForwardFailure=yes'].flatMap((option) => ['-o', option]);
-    const where = ['-p', port, '-i', keys.user, `${userInfo().username}@127.0.0.1`];
-    const client = stage.start('ssh', ['-F', 'none', '-N', ...options, '-L', `${address}:${socket}`, ...where]);
+    const forward = ['-N', '-o', 'ExitOnForwardFailure=yes', '-L', `${address}:${socket}`];
+    const client = stage.start('ssh', [...options, ...forward, host]);
     await client.reachable(address);
     return { address };
   },

@@ -62,9 +62,10 @@ export class Stage implements AsyncDisposable {
   }
 
   /** Runs a program to its end; resolves with its standard output. @throws Error with what it said, if it failed. */
-  async run(file: string, args: readonly string[], input = ''): Promise<string> {
+  async run(file: string, args: readonly string[], input = '', environment: NodeJS.ProcessEnv = {}): Promise<string> {
     const signal = AbortSignal.any([this.#stop, AbortSignal.timeout(RUN)]);
-    const child = spawn(file, args, { signal, killSignal: 'SIGKILL' });
+    const env = { ...process.env, ...environment };
+    const child = spawn(file, args, { signal, killSignal: 'SIGKILL', env });
     child.stdin.on('error', () => {}); // it need not read
     child.stdin.end(input);
     const ended = once(child, 'close') as Promise<[number | null]>;

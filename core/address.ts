@@ -38,7 +38,7 @@ export const COMMON_OPTIONS = {
   },
   heartbeat: {
     type: 'duration',
-    default: 15_000,
+    default: LIMITS.heartbeat,
     help: 'silence after which the far end of a session is asked for a sign of life; after three times as long it is dead',
   },
   token: {
@@ -214,7 +214,7 @@ function sessionTerms(transport: Transport, given: GivenTerms, otherwise?: Sessi
   const usually = otherwise ?? (transport.negotiates ? 'offered' : 'never');
   const chosen = session === undefined ? usually : session ? 'always' : 'never';
   const usual = transport.diesWithPeer ? 0 : LIMITS.detachedLife;
-  return { session: chosen, detachedLife: resume ?? usual, heartbeat: heartbeat ?? LIMITS.heartbeat };
+  return { session: chosen, detachedLife: resume ?? usual, heartbeat };
 }
 
 /** @throws Error for a token that others could read on its way */
@@ -227,7 +227,7 @@ function tokenOf(
   if (typeof given !== 'string') return undefined;
   const reference = parseTokenReference(given, resolvePath);
   if (isPrivate(transport, parsed)) return reference;
-  throw new Error(`a token would be sent unencrypted; use tls or wss, or a loopback address`);
+  throw new OptionError('token', 'a token would be sent unencrypted; use tls or wss, or a loopback address');
 }
 
 /** Nobody else can read what is sent there. */

@@ -51,7 +51,17 @@ const has = ({ transport, session }: Address, capability: Capability): boolean =
  * Sentences on what the pair cannot carry, for `sluice check` and the log: what each capability's absence means to the
  * bytes that go from `from` to `to`.
  */
-export function explainLink({ source, sink }: Link): string[] {
+export function explainLink(link: Link): string[] {
+  const { source, sink } = link;
+  const isOffered = source.session === 'offered' || sink.session === 'offered';
+  const sentences = [...explainPair(link), ...caveatsOf(source), ...caveatsOf(sink)];
+  return isOffered ? sentences.map((sentence) => `with a plain peer: ${sentence}`) : sentences;
+}
+
+const caveatsOf = ({ session, transport }: Address): readonly string[] =>
+  session === 'always' ? [] : (transport.caveats ?? []);
+
+function explainPair({ source, sink }: Link): string[] {
   const sentences: string[] = [];
   for (const [from, to] of [
     [source, sink],
@@ -74,8 +84,5 @@ export function explainLink({ source, sink }: Link): string[] {
       `the exit status and standard error of ${sink.scheme} go to the log: ${source.scheme} cannot carry them`,
     );
   }
-  const caveats = [source, sink].flatMap(({ session, transport }) =>
-    session === 'always' ? [] : (transport.caveats ?? []),
-  );
-  return [...sentences, ...caveats];
+  return sentences;
 }

@@ -52,6 +52,8 @@ export function serve(link: Link, sink: Address, inbound: Inbound, given: ServeC
   let relay: Relay | undefined;
 
   const run = async (): Promise<Outcome> => {
+    const command = inbound.request?.command;
+    if (command !== undefined) log.debug('the client asks for', { command: command.toString() });
     const context = await reachContext(link, sink, inbound, given);
     const adopted = await handOff(inbound, sink, { ...context, signal: stop.signal });
     if (adopted !== undefined) {

@@ -16,6 +16,9 @@ import type { OpenAnswer, OpenRequest } from './session/session.ts';
 /** What may be agreed on at an address. */
 export const protocolsOf = ({ session }: Address): readonly Protocol[] => (session === 'never' ? [] : ['session']);
 
+/** A far end that has been asked twice and says nothing is dead. */
+const heartbeatOf = ({ heartbeat }: Address) => ({ ask: heartbeat, dead: 3 * heartbeat });
+
 /** Whether a token would reach the far side: by the transport itself, or in a session. */
 export const canShowToken = ({ session, transport }: Address): boolean =>
   transport.showsToken === true || session !== 'never';
@@ -62,6 +65,7 @@ export async function listenForSessions(source: Address, host: SessionHost): Pro
   return new Listener({
     admit: host.admit,
     detachedLife: source.detachedLife,
+    heartbeat: heartbeatOf(source),
     maxDetached: LIMITS.detachedSessions,
     log: host.log,
     onOpen(request, answer, from) {
@@ -119,8 +123,9 @@ async function openStream(
       tell('connection resumed', { seconds: Number((milliseconds / 1000).toFixed(3)) }),
   };
   const { detachedLife, transport } = sink;
+  const heartbeat = heartbeatOf(sink);
   const shown = transport.showsToken ? undefined : token;
-  const options = { dial: redial, detachedLife, watcher, token: shown, takeOver: ask?.takeOver ?? false };
+  const options = { dial: redial, detachedLife, heartbeat, watcher, token: shown, takeOver: ask?.takeOver ?? false };
   const { session } = await dialSession(options, cancel);
   const { stream, opened } = session.open({
     service: ask?.service ?? DEFAULT_SERVICE,

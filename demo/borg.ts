@@ -1,4 +1,4 @@
-/** The demo with borg: the gateway's sink is `borg serve`, and borg reaches it through `sluice connect`. */
+/** The demo with borg: the gateway's sink is `borg serve`, and borg reaches it by `sluice rsh`. */
 import type { Backup, Tree } from './files.ts';
 import { files, rate, seconds, show, size } from './show.ts';
 import type { Stage } from './stage.ts';
@@ -13,8 +13,8 @@ export async function backupWithBorg(stage: Stage, { parent, name, leftOut }: Ba
   const address = await stage.link('wss://127.0.0.1:0/borg?cert=self', `exec:borg serve --restrict-to-path ${folder}`);
   show.result(`listening on ${address}`);
 
-  show.step('The backup: borg reaches it through "sluice connect"');
-  stage.export('BORG_RSH', `sh -c 'exec sluice connect ${address}'`);
+  show.step('The backup: borg is given "sluice rsh" in place of ssh');
+  stage.export('BORG_RSH', `sluice rsh --to ${address}`);
   stage.export('BORG_REPO', `ssh://backup${folder}/repository`);
   await stage.run('borg init --encryption none');
   const exclude = leftOut === undefined ? '' : `--exclude ${leftOut} `;

@@ -44,7 +44,7 @@ for (const carrier of ['unix', 'tls', 'wss']) {
   it(`a client that dies in the middle of a backup over ${carrier} leaves no lock, and a sound repository`, async (t) => {
     const scope = new Scope(t);
     const store = scope.folder();
-    const client = new BorgClient(scope, await gateway(scope, carrier, serveBelow(store)));
+    const client = new BorgClient(scope, await gateway(scope, carrier, serveBelow(store), 'resume=2s'));
     const repository = repositoryUrl(join(store, 'repository'));
     const backup = await beginBackup(client, repository);
     signalGroup(backup, 'SIGKILL');

@@ -1,11 +1,16 @@
 /** What the documents say of codes, schemes and addresses is what there is. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { split } from 'shlex';
+import { RSH_OPTIONS } from '../core/cli/rsh.ts';
+import { parseSshArguments } from '../core/cli/ssh-arguments.ts';
+import { loadConfiguration } from '../core/config/load.ts';
 import { ERRORS } from '../core/errors.ts';
 import { parseAddress } from '../core/address.ts';
 import { Registry } from '../core/registry.ts';
+import { Scope } from './support/scope.ts';
 import { builtInTransports } from '../transports/index.ts';
 
 const readme = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8');
@@ -30,6 +35,24 @@ describe('the README', () => {
   it('lists every scheme in its table of transports', () => {
     const table = /## Transports\n([^]*?)\nIn an address/.exec(readme)?.[1] ?? '';
     for (const scheme of registry.schemes()) assert.ok(table.includes(`\`${scheme}:`), `${scheme} is missing`);
+  });
+
+  it('gives only configurations that can be read', async (t) => {
+    const blocks = [...readme.matchAll(/```yaml\n([^]*?)```/g)].map(([, text = '']) => text);
+    assert.ok(blocks.length >= 3);
+    for (const text of blocks) {
+      const file = join(new Scope(t).folder(), 'sluice.yaml');
+      writeFileSync(file, text, { mode: 0o600 });
+      await assert.doesNotReject(
+        loadConfiguration(file, new Registry(builtInTransports({ interrupted: () => false }))),
+      );
+    }
+  });
+
+  it('gives only rsh commands that are understood', () => {
+    const commands = [...readme.matchAll(/^ {4}sluice rsh (.+?)(?: {2,}#.*)?$/gm)].map(([, text = '']) => split(text));
+    assert.ok(commands.length >= 1);
+    for (const words of commands) assert.ok(parseSshArguments(words, RSH_OPTIONS).host);
   });
 
   it('gives only addresses that can be read', () => {

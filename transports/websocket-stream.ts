@@ -33,7 +33,7 @@ export const MESSAGE_LIMITS = {
  * Bytes: with its header of at most 8 a message fills four records of TLS. The receiver joins what comes in several
  * records by copying, which a larger message makes slower; a smaller one costs more by itself.
  */
-const LARGEST_MESSAGE = 64 * 1024 - 8;
+const LARGEST_MESSAGE = 64 * 1024 + 16;
 const NORMAL = 1000;
 const NO_STATUS = 1005;
 const INTERNAL_ERROR = 1011;
@@ -133,8 +133,20 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
   }
 
   override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
-    const last = chunks.length - 1;
-    for (const [index, { chunk }] of chunks.entries()) this.#send(chunk, index === last ? done : undefined);
+    let pending: Buffer[] = [];
+    let size = 0;
+    const flush = (sent?: (error?: Error | null) => void): void => {
+      const [first = chunks[0]?.chunk as Buffer] = pending;
+      this.#send(pending.length > 1 ? Buffer.concat(pending, size) : first, sent);
+      pending = [];
+      size = 0;
+    };
+    for (const { chunk } of chunks) {
+      if (size > 0 && size + chunk.length > LARGEST_MESSAGE) flush();
+      pending.push(chunk);
+      size += chunk.length;
+    }
+    flush(done);
   }
 
   /** Messages leave in order, so the last one's callback stands for all. */

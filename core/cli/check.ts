@@ -5,7 +5,7 @@ import { locateConfig } from '../config/locate.ts';
 import { jsonSchema } from '../config/schema.ts';
 import { inspectLink } from '../inspect.ts';
 import { explainLink, type Link } from '../link.ts';
-import { readToken } from '../token.ts';
+import { readToken, showReference } from '../token.ts';
 import { createEnvironment } from './environment.ts';
 import type { CheckFlags } from './flags.ts';
 
@@ -14,8 +14,21 @@ function describe(link: Link, faults: readonly string[]): string {
   const who = link.allow.length > 0 ? [`allow   ${link.allow.join(', ')}`] : [];
   const wrong = faults.map((fault) => `WRONG   ${fault}`);
   const notes = [...new Set(explainLink(link))].map((sentence) => `note    ${sentence}`);
-  const lines = [`source  ${link.source.text}`, `sink    ${link.sink.text}`, ...who, ...wrong, ...notes];
+  const more = [...link.services].map(([name, { text }]) => `service ${name}: ${text}`);
+  const lines = [`source  ${link.source.text}`, `sink    ${link.sink.text}`, ...more, ...who, ...wrong, ...notes];
   return `${link.name}\n${lines.map((line) => `  ${line}\n`).join('')}`;
+}
+
+const part = (title: string, lines: readonly string[]): string =>
+  lines.length > 0 ? `${title}\n${lines.join('')}\n` : '';
+
+/** Who is known, and where `rsh` finds its hosts. */
+function describeOthers({ identities, hosts }: Loaded): string {
+  const known = [...identities].map(([name, reference]) => `  ${name}  ${showReference(reference)}\n`);
+  const found = [...hosts].map(
+    ([name, { text, token }]) => `  ${name}  ${text}${token ? `  ${showReference(token)}` : ''}\n`,
+  );
+  return part('identities', known) + part('hosts', found);
 }
 
 /** What is wrong with the tokens of identities and hosts. */
@@ -40,6 +53,7 @@ export async function runCheck(flags: CheckFlags): Promise<number> {
   const faults = await Promise.all(links.map(inspectLink));
   const ofTokens = await tokenFaults(loaded);
   for (const [index, link] of links.entries()) process.stdout.write(`${describe(link, faults[index] ?? [])}\n`);
+  process.stdout.write(describeOthers(loaded));
   for (const fault of ofTokens) process.stdout.write(`WRONG   ${fault}\n`);
   const count = faults.flat().length + ofTokens.length;
   process.stdout.write(

@@ -58,6 +58,7 @@ export function createProgram(exit: (status: number) => void): Command {
       examples(
         'sluice link "unix:/run/borg/repo.sock" "exec:borg serve --restrict-to-path /srv/borg"',
         'sluice connect "wss://backup.example:8443/borg"',
+        'BORG_RSH="sluice rsh" borg create ssh://backup/srv/borg/main::{now} /home',
         'sluice run -c /etc/sluice/sluice.yaml',
         'sluice transports        # the schemes and their options',
       ),
@@ -129,7 +130,7 @@ function addRsh(program: Command, exit: (status: number) => void): void {
     .command('rsh')
     .summary('stand in for ssh: for borg, rsync, git, sftp, sshfs, …')
     .description(
-      'Takes ssh’s arguments and opens a stream to the host’s sink. Every short option is ssh’s; ours are long and come\n' +
+      'Takes ssh’s arguments and opens a stream to the host’s sink. Every short option is ssh’s; ours are long and come ' +
         'before the host, which is looked up under "hosts:" in the configuration.',
     )
     .usage('[our options] [ssh options] [user@]host [command…]')
@@ -161,7 +162,7 @@ ${examples(
   'BORG_RSH="sluice rsh" borg create ssh://backup/srv/borg/main::{now} /home',
   'rsync -a -e "sluice rsh" /home/ backup:home/',
   'GIT_SSH_COMMAND="sluice rsh" git clone backup:/srv/git/project.git',
-  'sftp -S "$(command -v sluice-rsh)" backup       # a script of one line: exec sluice rsh "$@"',
+  'sftp -S sluice-rsh backup       # the same command by the name that a program can be',
   'sluice rsh --to "wss://backup.example/shell" any uname -a',
 )}`;
 

@@ -8,6 +8,7 @@ import { parseAddress, type Address } from '../address.ts';
 import { SluiceError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import { DEFAULT_SERVICE, type Link } from '../link.ts';
+import { parseDuration } from '../options.ts';
 import { isCarried } from '../request.ts';
 import type { Registry } from '../registry.ts';
 import { createEnvironment, type Environment } from './environment.ts';
@@ -45,6 +46,11 @@ function globalFlags(args: SshArguments): GlobalFlags {
 function resumeOf(args: SshArguments): Record<string, string> {
   if (has(args, 'no-resume')) return { resume: 'off' };
   const time = lastOf(args, 'resume');
+  if (time !== undefined && time !== 'off' && parseDuration(time) === undefined)
+    throw new SluiceError(
+      'SLUICE_USAGE',
+      `rsh: --resume: expected a duration such as 20s or 5m, or "off", got ${JSON.stringify(time)}`,
+    );
   return time === undefined ? {} : { resume: time };
 }
 

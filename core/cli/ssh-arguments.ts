@@ -35,7 +35,7 @@ export interface SshArguments {
 
 const USED = 'Gnsv';
 const USED_WITH_VALUE = 'lop';
-const IGNORED = '46CKTaqktxy';
+const IGNORED = '1246CKTaqktxy';
 const IGNORED_WITH_VALUE = 'BEFIbceimP';
 const REFUSED: Readonly<Record<string, string>> = {
   A: 'agent forwarding',

@@ -106,7 +106,23 @@ function nameOf(path: readonly PropertyKey[]): string {
   return typeof last === 'number' ? `"${String(path.at(-2))}" ${last + 1}: ` : `"${String(last)}": `;
 }
 
+/** Of a union's branches the one that was meant: whose shape fits, and only something inside it does not. */
+function meant({ errors, path }: z.core.$ZodIssueInvalidUnion): z.core.$ZodIssue[] {
+  const inside = errors.find((issues) =>
+    issues.some(({ code, path: at }) => at.length > 0 || code === 'unrecognized_keys'),
+  );
+  return (inside ?? []).map((issue) => Object.assign(issue, { path: [...path, ...issue.path] }));
+}
+
 function explain(issue: z.core.$ZodIssue, root: unknown): Mistake[] {
+  if (issue.code === 'invalid_union') {
+    const inside = meant(issue);
+    if (inside.length > 0) return inside.flatMap((one) => explain(one, root));
+  }
+  if (issue.code === 'invalid_key') {
+    const why = issue.issues[0]?.message ?? issue.message;
+    return [{ path: issue.path, atKey: true, message: `${why}, got "${String(issue.path.at(-1))}"` }];
+  }
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
       const known = knownKeys(issue.path);

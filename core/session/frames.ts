@@ -87,13 +87,18 @@ export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
 }
 
+/** Writes a frame's header at the beginning of its bytes. */
+export function writeHeader(bytes: Buffer, type: FrameType, stream: number, length: number, flags = 0): void {
+  bytes.writeUInt32BE(length, 0);
+  bytes.writeUInt32BE(stream, 4);
+  bytes.writeUInt8(type, 8);
+  bytes.writeUInt8(flags, 9);
+  bytes.writeUInt16BE(0, 10);
+}
+
 export function encodeHeader(type: FrameType, stream: number, length: number, flags = 0): Buffer {
   const header = Buffer.allocUnsafe(HEADER_BYTES);
-  header.writeUInt32BE(length, 0);
-  header.writeUInt32BE(stream, 4);
-  header.writeUInt8(type, 8);
-  header.writeUInt8(flags, 9);
-  header.writeUInt16BE(0, 10);
+  writeHeader(header, type, stream, length, flags);
   return header;
 }
 

@@ -8,9 +8,11 @@
  *
  * Every counted frame is kept until it is acknowledged, and sent again on the next carrier.
  */
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ControlQueue, MOST_CONTROL } from './control-queue.ts';
-import { FRAME, NOTHING, ProtocolError, encodeFrame, encodeHeader, type FrameType } from './frames.ts';
+import { FrameMemory, type KeptFrame } from './frame-memory.ts';
+import { FRAME, NOTHING, ProtocolError, encodeFrame, type FrameType } from './frames.ts';
 import { ReplayBuffer } from './replay.ts';
 import { RoundTripProbe } from './round-trip-probe.ts';
 import type { SessionStream } from './stream.ts';
@@ -21,6 +23,12 @@ const CONTROL_RESERVE = 256 * 1024;
 /** Bytes that may wait in the carrier: what is there can neither be overtaken nor taken back. */
 const CARRIER_AHEAD = 128 * 1024;
 
+/**
+ * The memory of a frame is used again when the far side has it. A socket has sent it by then; a stream that hands buffers on
+ * (in memory) may not have been read to there.
+ */
+const lendsMemory = (carrier: Duplex): boolean => carrier instanceof Socket || 'releasesChunks' in carrier;
+
 /** Where this is false, the carrier will say `drain`. */
 const hasRoom = (carrier: Duplex): boolean => !carrier.writableNeedDrain || carrier.writableLength < CARRIER_AHEAD;
 
@@ -28,7 +36,8 @@ const hasRoom = (carrier: Duplex): boolean => !carrier.writableNeedDrain || carr
 type Latest = typeof FRAME.PING | typeof FRAME.ACK | typeof FRAME.PONG;
 
 export class Outbox {
-  readonly #replay = new ReplayBuffer();
+  readonly #memory = new FrameMemory();
+  readonly #replay = new ReplayBuffer((frame) => this.#memory.release(frame));
   readonly #window = new SendWindow();
   readonly #control = new ControlQueue();
   /** Streams with something to send, in the order of their turns. */
@@ -38,6 +47,8 @@ export class Outbox {
   #carrier: Duplex | undefined;
   #acknowledged = 0;
   #isFlushing = false;
+  /** Frames are written as they are kept, not as copies. */
+  #lends = false;
 
   /** Bytes kept for replay. */
   get unacknowledged(): number {
@@ -87,7 +98,8 @@ export class Outbox {
     this.#window.restart();
     this.#probe.stop();
     this.#latest.clear();
-    for (const piece of this.#replay.pending()) carrier.write(piece);
+    this.#lends = lendsMemory(carrier);
+    for (const bytes of this.#replay.pending()) this.#write(carrier, bytes);
     this.#carrier = carrier;
     carrier.on('drain', () => this.#flush());
     this.ask(); // before data makes it longer
@@ -172,7 +184,7 @@ export class Outbox {
     if (this.#replay.cost >= this.#window.size + CONTROL_RESERVE) return false;
     const frame = this.#control.next();
     if (frame === undefined) return false;
-    this.#send(carrier, [frame]);
+    this.#send(carrier, { bytes: frame, slab: undefined });
     return true;
   }
 
@@ -188,16 +200,20 @@ export class Outbox {
       const frame = stream.nextFrame();
       if (frame === undefined) continue;
       this.#ready.add(stream); // at the end of the row
-      const header = encodeHeader(frame.type, stream.id, frame.payload.length);
-      this.#send(carrier, frame.payload.length > 0 ? [header, frame.payload] : [header]);
+      this.#send(carrier, this.#memory.make(frame.type, stream.id, frame.pieces, frame.length));
+      for (const done of frame.done) done(); // not before: whoever wrote may use the bytes for something else now
       return true;
     }
     return false;
   }
 
-  #send(carrier: Duplex, pieces: readonly Buffer[]): void {
-    this.#replay.append(pieces);
-    for (const piece of pieces) carrier.write(piece);
+  #write(carrier: Duplex, bytes: Buffer): void {
+    carrier.write(this.#lends ? bytes : Buffer.from(bytes));
+  }
+
+  #send(carrier: Duplex, frame: KeptFrame): void {
+    this.#replay.append(frame);
+    this.#write(carrier, frame.bytes);
     this.#window.sent(this.#replay.end, this.#acknowledged, performance.now());
   }
 }

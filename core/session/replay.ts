@@ -3,22 +3,29 @@
  * A write callback is not delivery: only the peer's acknowledgement frees a byte. The window of the session bounds it.
  */
 
-import { lengthOf } from './frames.ts';
+import type { KeptFrame } from './frame-memory.ts';
+import { NOTHING } from './frames.ts';
 
 /** What keeping one frame costs beside its bytes, so that many small ones are bounded too. */
 const FRAME_COST = 256;
 /** Frames before the first that is kept, at which the row is cut: taking one off its front would move all others. */
 const MOST_GONE = 1024;
 
-const GONE: readonly Buffer[] = [];
+const GONE: KeptFrame = { bytes: NOTHING, slab: undefined };
 
 export class ReplayBuffer {
-  #frames: (readonly Buffer[])[] = [];
+  readonly #free: (frame: KeptFrame) => void;
+  #frames: KeptFrame[] = [];
   /** Index of the first frame that is kept. */
   #first = 0;
   /** Offset of the first byte that is kept, and of the next that will be sent. */
   #start = 0;
   #end = 0;
+
+  /** @param release called for each frame that is acknowledged, in their order */
+  constructor(release: (frame: KeptFrame) => void) {
+    this.#free = release;
+  }
 
   /** Bytes that the peer has not acknowledged. */
   get size(): number {
@@ -35,17 +42,19 @@ export class ReplayBuffer {
     return this.#end;
   }
 
-  /** Keeps one whole frame, in the pieces in which it was written. */
-  append(pieces: readonly Buffer[]): void {
-    this.#frames.push(pieces);
-    this.#end += lengthOf(pieces);
+  append(frame: KeptFrame): void {
+    this.#frames.push(frame);
+    this.#end += frame.bytes.length;
   }
 
   /** Frees all frames before `offset`; false if no frame ends there (an offset that cannot be). */
   acknowledge(offset: number): boolean {
     const index = this.#find(offset);
     if (index === undefined) return false;
-    for (let gone = this.#first; gone < index; gone += 1) this.#frames[gone] = GONE; // their memory is free
+    for (let gone = this.#first; gone < index; gone += 1) {
+      this.#free(this.#frames[gone] as KeptFrame);
+      this.#frames[gone] = GONE;
+    }
     this.#start = offset;
     this.#first = index;
     if (this.#first > MOST_GONE || this.size === 0) {
@@ -62,7 +71,7 @@ export class ReplayBuffer {
 
   /** All that the peer does not have yet, oldest first. */
   *pending(): Generator<Buffer> {
-    for (let index = this.#first; index < this.#frames.length; index += 1) yield* this.#frames[index] ?? [];
+    for (let index = this.#first; index < this.#frames.length; index += 1) yield (this.#frames[index] ?? GONE).bytes;
   }
 
   /** The frame that begins at `offset`. */
@@ -70,7 +79,7 @@ export class ReplayBuffer {
     if (offset < this.#start || offset > this.#end) return undefined;
     let index = this.#first;
     let at = this.#start;
-    for (; at < offset; index += 1) at += lengthOf(this.#frames[index] ?? []);
+    for (; at < offset; index += 1) at += (this.#frames[index] ?? GONE).bytes.length;
     return at === offset ? index : undefined;
   }
 }

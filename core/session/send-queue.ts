@@ -1,12 +1,16 @@
 /**
  * What one stream has to send, in its order: data, diagnostics, its end, how it ended. Pure. Frames are cut from it as
- * credit allows; small writes go together, so that a frame is not spent on each.
+ * credit allows, and filled from as many writes as there are, so that a frame is not spent on each.
  */
 import { FRAME, MAX_PAYLOAD, NOTHING, type FrameType } from './frames.ts';
 
 export interface OutgoingFrame {
   readonly type: FrameType;
-  readonly payload: Buffer;
+  /** The payload, as it was written. */
+  readonly pieces: readonly Buffer[];
+  readonly length: number;
+  /** To be called when the pieces have been copied: the writes that end with this frame. */
+  readonly done: readonly (() => void)[];
 }
 
 interface Entry {
@@ -14,9 +18,6 @@ interface Entry {
   payload: Buffer;
   readonly done: (() => void) | undefined;
 }
-
-/** Bytes below which a frame takes more writes in: copying so few costs less than a frame. */
-const SMALL = 16 * 1024;
 
 const needsCredit = (type: FrameType): boolean => type === FRAME.DATA || type === FRAME.STDERR;
 
@@ -29,7 +30,7 @@ export class SendQueue {
     return this.#entries.length === 0;
   }
 
-  /** @param done called when the last byte of it is in a frame */
+  /** @param done handed on with the frame that has its last byte */
   push(type: FrameType, payload: Buffer = NOTHING, done?: () => void): void {
     this.#entries.push({ type, payload, done });
     this.bytes += payload.length;
@@ -39,11 +40,10 @@ export class SendQueue {
   next(credit: number): OutgoingFrame | undefined {
     const [head] = this.#entries;
     if (head === undefined) return undefined;
-    if (!needsCredit(head.type)) return this.#take(head, head.payload.length);
+    if (!needsCredit(head.type)) return this.#frame(head.type, head.payload.length);
     const most = Math.min(credit, MAX_PAYLOAD);
     if (most === 0) return undefined;
-    const isSmall = head.payload.length < Math.min(SMALL, most) && this.#entries[1]?.type === head.type;
-    return isSmall ? this.#takeSmall(head.type, most) : this.#take(head, Math.min(head.payload.length, most));
+    return this.#frame(head.type, most);
   }
 
   /** Everything that waits is given up. */
@@ -54,26 +54,23 @@ export class SendQueue {
     for (const { done } of entries) done?.();
   }
 
-  #takeSmall(type: FrameType, most: number): OutgoingFrame {
+  /** At most so many bytes of what waits at the front, of one type. */
+  #frame(type: FrameType, most: number): OutgoingFrame {
     const pieces: Buffer[] = [];
-    let size = 0;
-    for (let head = this.#entries[0]; head?.type === type && size < Math.min(SMALL, most); [head] = this.#entries) {
-      const { payload } = this.#take(head, Math.min(head.payload.length, most - size));
-      pieces.push(payload);
-      size += payload.length;
-    }
-    return { type, payload: Buffer.concat(pieces, size) };
-  }
-
-  #take(head: Entry, size: number): OutgoingFrame {
-    const { type, payload } = head;
-    this.bytes -= size;
-    if (size < payload.length) {
-      head.payload = payload.subarray(size);
-      return { type, payload: payload.subarray(0, size) };
-    }
-    this.#entries.shift();
-    head.done?.();
-    return { type, payload };
+    const done: (() => void)[] = [];
+    let length = 0;
+    do {
+      const head = this.#entries[0] as Entry;
+      const size = Math.min(head.payload.length, most - length);
+      pieces.push(head.payload.subarray(0, size));
+      length += size;
+      if (size < head.payload.length) head.payload = head.payload.subarray(size);
+      else {
+        this.#entries.shift();
+        if (head.done !== undefined) done.push(head.done);
+      }
+    } while (length < most && needsCredit(type) && this.#entries[0]?.type === type);
+    this.bytes -= length;
+    return { type, pieces, length, done };
   }
 }

@@ -4,7 +4,7 @@
  *
  * What happens, in order:
  * 1. What is written waits in the queue (send-queue.ts) until the session takes frames from it, in turn with others.
- *    A chunk that was written is kept until the peer has acknowledged it: its memory must not be used again.
+ *    There they are copied: what was written may be used again then, and the frame is kept until it is acknowledged.
  * 2. What arrives is pushed at once; credit (credit.ts) bounds what nobody reads.
  * 3. The stream is over when both ends have passed and every promised status is told; then it closes by itself.
  * 4. Anything else is a reset: by the far side, by `destroy`, or because the session is over. It closes with an error,
@@ -18,7 +18,7 @@ import { encodeExit, parseExit } from './exit-status.ts';
 import { FRAME, MAX_PAYLOAD, ProtocolError, decodeReason, encodeReason, frameName, readU32 } from './frames.ts';
 import { SendQueue, type OutgoingFrame } from './send-queue.ts';
 import type { Frame, FrameType } from './frames.ts';
-import type { ExitStatus } from '../../plugins/contract/index.ts';
+import type { ExitStatus, ReleasingStream } from '../../plugins/contract/index.ts';
 
 export { FIRST_CREDIT, LARGEST_CREDIT } from './credit.ts';
 
@@ -49,7 +49,9 @@ function copyOf({ length, pieces }: Frame): Buffer {
   return copy;
 }
 
-export class SessionStream extends Duplex {
+export class SessionStream extends Duplex implements ReleasingStream {
+  /** A write calls back when its last byte has been copied into a frame. */
+  readonly releasesChunks = true;
   readonly id: number;
   readonly #host: StreamHost;
   readonly #queue = new SendQueue();
@@ -124,7 +126,7 @@ export class SessionStream extends Duplex {
   /** The next frame that may go out now; `undefined` if there is none, or no credit. */
   nextFrame(): OutgoingFrame | undefined {
     const frame = this.#queue.next(this.#allowance.left);
-    if (frame?.type === FRAME.DATA || frame?.type === FRAME.STDERR) this.#allowance.left -= frame.payload.length;
+    if (frame?.type === FRAME.DATA || frame?.type === FRAME.STDERR) this.#allowance.left -= frame.length;
     return frame;
   }
 

@@ -53,7 +53,12 @@ describe('a far side that speaks something else is told as such', () => {
     ['no TLS', 'tcp://127.0.0.1:0', 'tls', /wrong version number \(what answers there does not speak TLS\)/],
     ['no TLS', 'tcp://127.0.0.1:0', 'wss', /wrong version number \(what answers there does not speak TLS\)/],
     ['no HTTP', 'tcp://127.0.0.1:0', 'ws', /Expected HTTP/],
-    ['TLS with client certificates', `tls://127.0.0.1:0?${pair}&ca=${ca}`, 'tls', /TLS: .*certificate required"/],
+    [
+      'TLS with client certificates',
+      `tls://127.0.0.1:0?${pair}&ca=${ca}`,
+      'tls',
+      /TLS: .*certificate required \[SLUICE_DIAL\]/,
+    ],
   ] as const) {
     it(`${dialed} to one that speaks ${what}: status 255`, async (t) => {
       const scope = new Scope(t);

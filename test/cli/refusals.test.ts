@@ -43,7 +43,7 @@ const REFUSED: readonly (readonly [string, readonly string[], number, RegExp])[]
     'a duration that is none',
     ['connect', 'tcp://x:1?keepalive=soon'],
     78,
-    /expected a duration such as 20s or 5m, got "soon"/,
+    /expected a duration such as 20s or 5m, or "off", got "soon"/,
   ],
   [
     'a pin that is none',

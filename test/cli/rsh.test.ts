@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { RSH_CARRIERS, addOption, startFar } from '../support/rsh.ts';
+import { addOption } from '../support/borg.ts';
+import { RSH_CARRIERS, startFar } from '../support/rsh.ts';
 import { run, start, startLink } from '../support/programs.ts';
 import { Scope, assertNothingLeaks } from '../support/scope.ts';
 

@@ -68,6 +68,11 @@ describe('the arguments that programs give to their remote shell', () => {
       ],
       { user: '"x"', command: '/bin/sh -c echo' },
     ],
+    [
+      'sshfs',
+      ['-x', '-a', '-oClearAllForwardings=yes', '-2', '-s', '--', 'me@host', 'sftp'],
+      { user: 'me', isSubsystem: true, command: 'sftp' },
+    ],
     ['options joined', ['-qTxp22', '-lme', 'host'], { user: 'me' }],
     ['options after the host', ['host', '-p', '22', '-v', 'ls', '-la'], { isVerbose: true, command: 'ls -la' }],
     ['a URL', ['ssh://me@host:22', 'ls'], { user: 'me', command: 'ls' }],

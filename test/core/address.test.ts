@@ -112,7 +112,7 @@ describe('an address that cannot be read is told with what was got and what woul
     ['systemd:x', 'sink', /"systemd" can only be a source; put it first/],
     ['stdio:x', 'sink', /nothing may follow "stdio:"/],
     ['fd:x', 'source', /expected the number of a descriptor/],
-    ['ws://h:1/p?ping=5', 'sink', /expected a duration such as 20s or 5m, got "5"/],
+    ['ws://h:1/p?ping=5', 'sink', /expected a duration such as 20s or 5m, or "off", got "5"/],
   ];
   for (const [text, role, message] of table) {
     it(`${text.slice(0, 40)} as a ${role}`, () => {

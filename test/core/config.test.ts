@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { loadConfiguration } from '../../core/config/load.ts';
 import { locateConfig } from '../../core/config/locate.ts';
+import type { Address } from '../../core/address.ts';
 import type { Link } from '../../core/link.ts';
 import { Registry } from '../../core/registry.ts';
 import { builtInTransports } from '../../transports/index.ts';
@@ -13,12 +14,19 @@ import { Scope } from '../support/scope.ts';
 const GOLDEN = join(import.meta.dirname, '../config');
 const registry = (): Registry => new Registry(builtInTransports({ interrupted: () => false }));
 
-const describeLink = ({ name, source, sink, idleAfterEnd, allow }: Link): string =>
-  `${name}: ${source.text} → ${sink.text}, idle ${idleAfterEnd}${allow.length > 0 ? `, allow ${allow.join(' ')}` : ''}`;
+const list = (what: string, names: readonly string[]): string =>
+  names.length > 0 ? `, ${what} ${names.join(' ')}` : '';
+
+const describeLink = ({ name, source, sink, idleAfterEnd, allow, services }: Link): string =>
+  `${name}: ${source.text} → ${sink.text}, idle ${idleAfterEnd}${list('allow', allow)}${list('services', [...services.keys()])}`;
+
+const describeHost = ([name, { text, detachedLife }]: readonly [string, Address]): string =>
+  `host ${name}: ${text}, resume ${detachedLife}`;
 
 async function resultOf(file: string): Promise<string> {
   try {
-    return (await loadConfiguration(file, registry())).links.map(describeLink).join('\n');
+    const { links, hosts } = await loadConfiguration(file, registry());
+    return [...links.map(describeLink), ...[...hosts].map(describeHost)].join('\n');
   } catch (error) {
     assert.equal((error as { exit?: number }).exit, 78, String(error));
     return (error as Error).message;

@@ -21,7 +21,11 @@ async function behind(
   command: string,
 ): Promise<{ link: RunningLink; dial: string }> {
   const path = `${scope.folder()}/s`;
-  const link = await startLink(scope, scheme === 'ws' ? 'ws://127.0.0.1:0/borg' : `ws+unix:${path}:/borg`, command);
+  const link = await startLink(
+    scope,
+    `${scheme === 'ws' ? 'ws://127.0.0.1:0/borg' : `ws+unix:${path}:/borg`}?resume=off`,
+    command,
+  );
   const backend = scheme === 'ws' ? new URL(link.address.replace('ws:', 'http:')).host : path;
   return { link, dial: await proxy(scope, backend) };
 }

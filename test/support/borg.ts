@@ -56,11 +56,15 @@ export const CARRIERS: Readonly<Record<string, (folder: string) => { source: str
   wss: () => ({ source: `wss://127.0.0.1:0/borg?${keyPair()}`, options: `?${authority()}` }),
 };
 
+/** An address with one more option. */
+export const addOption = (address: string, option: string): string =>
+  `${address}${address.includes('?') ? '&' : '?'}${option}`;
+
 /** A gateway over one carrier; resolves with the address that its clients dial. */
-export async function gateway(scope: Scope, carrier: string, sink: string): Promise<string> {
+export async function gateway(scope: Scope, carrier: string, sink: string, option = ''): Promise<string> {
   const place = CARRIERS[carrier]?.(scope.folder());
   assert.ok(place);
-  const { address } = await startLink(scope, place.source, sink);
+  const { address } = await startLink(scope, option === '' ? place.source : addOption(place.source, option), sink);
   return `${address}${place.options}`;
 }
 

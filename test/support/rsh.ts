@@ -4,6 +4,7 @@
  */
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { addOption } from './borg.ts';
 import { certificates } from './certificates.ts';
 import { COMMAND, startSluice, type Running } from './command.ts';
 import { run, type Ran } from './programs.ts';
@@ -26,6 +27,7 @@ export type RshCarrier = keyof typeof PLACES;
 export const RSH_CARRIERS = Object.keys(PLACES) as RshCarrier[];
 
 export interface Far {
+  /** The newest, if it was started anew. */
   readonly gateway: Running;
   /** What a client dials; it has a `?`, or none. */
   readonly address: string;
@@ -35,6 +37,8 @@ export interface Far {
   readonly environment: NodeJS.ProcessEnv;
   /** Runs `sluice rsh ARGS` with this standard input. */
   run(args: readonly string[], input?: string | Buffer): Promise<Ran>;
+  /** Kills the gateway so that it can do nothing more, and starts another in its place. */
+  restart(): Promise<void>;
 }
 
 export interface FarOptions {
@@ -44,10 +48,11 @@ export interface FarOptions {
   readonly through?: (address: string) => Promise<string>;
   /** Our own options of every `rsh`. */
   readonly options?: readonly string[];
+  /** A further option of the far source, `resume=off`. */
+  readonly source?: string;
+  /** Further variables of the far gateway. */
+  readonly farEnvironment?: NodeJS.ProcessEnv;
 }
-
-export const addOption = (address: string, option: string): string =>
-  `${address}${address.includes('?') ? '&' : '?'}${option}`;
 
 const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
@@ -58,6 +63,22 @@ function write(path: string, text: string, mode = 0o600): string {
   return path;
 }
 
+/** A gateway that runs this configuration, and where it listens. */
+async function startGateway(
+  scope: Scope,
+  file: string,
+  env: NodeJS.ProcessEnv,
+): Promise<{ gateway: Running; bound: string }> {
+  const gateway = startSluice(scope, ['run', '-c', file], { env });
+  gateway.child.stdout.resume();
+  const [, bound = ''] = await gateway.untilStderr(/listening {2}source=(\S+)/);
+  return { gateway, bound };
+}
+
+/** A script that runs `sluice rsh` with our own options before those that its caller gives. */
+const script = (options: readonly string[]): string =>
+  `#!/bin/sh\nexec ${[process.execPath, COMMAND, 'rsh', ...options].map(quote).join(' ')} "$@"\n`;
+
 /**
  * Starts a far gateway with one link, for the identity `laptop`, and makes its client's side.
  *
@@ -67,35 +88,40 @@ export async function startFar(
   scope: Scope,
   carrier: RshCarrier,
   sink: string,
-  { link = '', through = async (address) => address, options = [] }: FarOptions = {},
+  { link = '', through = async (address) => address, options = [], source: more, farEnvironment }: FarOptions = {},
 ): Promise<Far> {
   const folder = scope.folder();
   const token = write(join(folder, 'token'), `${TOKEN}\n`);
-  const { source, options: dialing } = PLACES[carrier](folder);
-  const farFile = write(
-    join(folder, 'far.yaml'),
-    `identities: { laptop: { token: "file:${token}" } }
+  const { source: place, options: dialing } = PLACES[carrier](folder);
+  const source = more === undefined ? place : addOption(place, more);
+  const begin = (at: string): ReturnType<typeof startGateway> => {
+    const yaml = `identities: { laptop: { token: "file:${token}" } }
 links:
-  - { name: far, source: ${JSON.stringify(source)}, sink: ${sink}, allow: [laptop]${link === '' ? '' : `, ${link}`} }
-`,
-  );
-  const gateway = startSluice(scope, ['run', '-c', farFile], { env: { ...process.env, HOME: folder } });
-  gateway.child.stdout.resume();
-  const [, bound = ''] = await gateway.untilStderr(/listening {2}source=(\S+)/);
-  const address = `${await through(bound)}${dialing}`;
-  const config = write(
-    join(folder, 'near.yaml'),
-    `hosts: { far: { sink: ${JSON.stringify(address)}, token: "file:${token}" } }\n`,
-  );
-  const own = options.map(quote).join(' ');
-  const script = `#!/bin/sh\nexec ${quote(process.execPath)} ${quote(COMMAND)} rsh ${own} "$@"\n`;
-  const rsh = write(join(folder, 'rsh'), script, 0o700);
+  - { name: far, source: ${JSON.stringify(at)}, sink: ${sink}, allow: [laptop]${link === '' ? '' : `, ${link}`} }
+`;
+    const env = { ...process.env, HOME: folder, ...farEnvironment };
+    return startGateway(scope, write(join(folder, 'far.yaml'), yaml), env);
+  };
+  const first = await begin(source);
+  let { gateway } = first;
+  const address = `${await through(first.bound)}${dialing}`;
+  const hosts = `hosts: { far: { sink: ${JSON.stringify(address)}, token: "file:${token}" } }\n`;
+  const config = write(join(folder, 'near.yaml'), hosts);
+  const rsh = write(join(folder, 'rsh'), script(options), 0o700);
   const environment = { PATH: process.env['PATH'], LANG: 'C.UTF-8', HOME: folder, SLUICE_CONFIG: config };
   return {
-    gateway,
+    get gateway() {
+      return gateway;
+    },
     address: addOption(address, `token=file:${token}`),
     rsh,
     environment,
     run: (args, input = '') => run(scope, rsh, args, { env: environment, input }),
+    async restart() {
+      gateway.child.kill('SIGKILL');
+      await gateway.ended;
+      const port = /:(\d+)/.exec(first.bound)?.[1];
+      ({ gateway } = await begin(port === undefined ? source : source.replace(':0', `:${port}`)));
+    },
   };
 }

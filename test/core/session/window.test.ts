@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Allowance, FIRST_CREDIT, Grant, LARGEST_CREDIT } from '../../../core/session/credit.ts';
+import { FrameMemory, type KeptFrame } from '../../../core/session/frame-memory.ts';
+import { FRAME, HEADER_BYTES } from '../../../core/session/frames.ts';
 import { ReplayBuffer } from '../../../core/session/replay.ts';
 import { RoundTripProbe } from '../../../core/session/round-trip-probe.ts';
 import { FIRST_WINDOW, LARGEST_WINDOW, SendWindow } from '../../../core/session/window.ts';
@@ -110,22 +112,52 @@ describe('credit', () => {
   });
 });
 
+const frameOf = (length: number): KeptFrame => ({ bytes: Buffer.alloc(length), slab: undefined });
+
+describe('the memory of frames', () => {
+  const data = [Buffer.alloc(40 * 1024, 1), Buffer.alloc(20 * 1024, 2)];
+  const make = (memory: FrameMemory): KeptFrame => memory.make(FRAME.DATA, 1, data, 60 * 1024);
+
+  it('holds header and payload side by side', () => {
+    const { bytes } = make(new FrameMemory());
+    assert.equal(bytes.length, HEADER_BYTES + 60 * 1024);
+    assert.deepEqual(bytes.subarray(HEADER_BYTES), Buffer.concat(data));
+  });
+
+  it('is used again when the last frame in it has been released, and never before', () => {
+    const memory = new FrameMemory();
+    const frames = Array.from({ length: 4 }, () => make(memory));
+    const { slab } = frames[0] as KeptFrame;
+    assert.ok(frames.every((frame) => frame.slab === slab));
+    for (const frame of frames.slice(0, 3)) memory.release(frame);
+    assert.notEqual(make(memory).slab?.bytes, slab?.bytes);
+    memory.release(frames[3] as KeptFrame);
+    assert.equal(make(new FrameMemory()).slab?.bytes, slab?.bytes);
+  });
+
+  it('is of their own for small frames', () => {
+    assert.equal(new FrameMemory().make(FRAME.DATA, 1, [Buffer.alloc(10)], 10).slab, undefined);
+  });
+});
+
 describe('what is kept for replay', () => {
   it('is freed by whole frames only, and never twice', () => {
-    const replay = new ReplayBuffer();
-    for (let count = 0; count < 5_000; count += 1) replay.append([Buffer.alloc(12), Buffer.alloc(8)]);
+    const released: KeptFrame[] = [];
+    const replay = new ReplayBuffer((frame) => released.push(frame));
+    for (let count = 0; count < 5_000; count += 1) replay.append(frameOf(20));
     assert.equal(replay.acknowledge(21), false);
     for (let offset = 0; offset <= 4_000 * 20; offset += 20) assert.equal(replay.acknowledge(offset), true);
     assert.equal(replay.acknowledge(20), false);
     assert.equal(replay.size, 1_000 * 20);
-    assert.equal([...replay.pending()].length, 2_000);
+    assert.equal([...replay.pending()].length, 1_000);
+    assert.equal(released.length, 4_000);
     assert.equal(replay.isBoundary(replay.end), true);
     assert.equal(replay.isBoundary(replay.end + 20), false);
   });
 
   it('costs more than its bytes where frames are small', () => {
-    const replay = new ReplayBuffer();
-    for (let count = 0; count < 100; count += 1) replay.append([Buffer.alloc(13)]);
+    const replay = new ReplayBuffer(() => {});
+    for (let count = 0; count < 100; count += 1) replay.append(frameOf(13));
     assert.ok(replay.cost > 100 * 200);
   });
 });
