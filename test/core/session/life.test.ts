@@ -104,6 +104,25 @@ describe('a heartbeat', () => {
   });
 });
 
+it('a session goes on over a new carrier while the far side still believes in the old one', async (t) => {
+  const net = stage(t);
+  const { session, far } = await start(t, net, { heartbeat: { ask: 20, dead: 60 } });
+  const { stream, opened } = session.open(request);
+  await opened;
+  const [there] = net.opened as [SessionStream];
+  net.wires[0]?.blackhole();
+  stream.write('lost on the way, ');
+  assert.ok(far.isAttached);
+  let said = '';
+  there.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  stream.end('and sent again');
+  await once(there, 'end');
+  assert.equal(said, 'lost on the way, and sent again');
+  assert.equal(net.listener.size, 1);
+  assert.equal(net.wires.length, 2);
+  assert.ok(!net.log.lines.some(({ message }) => message === 'session lost its connection'));
+});
+
 describe('redialing', () => {
   it('slows down while carriers resume and die at once', async (t) => {
     const net = stage(t, {}, (dial) => (dial === 0 ? {} : { cutAfterMs: 1 }));
