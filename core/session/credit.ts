@@ -8,6 +8,14 @@ import { ProtocolError } from './frames.ts';
 export const FIRST_CREDIT = 1024 * 1024;
 export const LARGEST_CREDIT = 16 * 1024 * 1024;
 
+/** Bytes beyond the first credit that all streams of a session together may be granted at once. */
+const MOST_GROWTH = 256 * 1024 * 1024;
+
+/** What the grants of one session may still grow by: sixteen of them to the largest, or many by less. */
+export class GrowthBudget {
+  left = MOST_GROWTH;
+}
+
 /** What we may still send. */
 export class Allowance {
   left = FIRST_CREDIT;
@@ -21,10 +29,15 @@ export class Allowance {
 
 /** What we have granted. It begins at 1 MiB, and doubles while half of it is used up within two round trips. */
 export class Grant {
+  readonly #budget: GrowthBudget;
   #size = FIRST_CREDIT;
   /** What the peer may still send. */
   #outstanding = FIRST_CREDIT;
   #grantedAt = 0;
+
+  constructor(budget: GrowthBudget) {
+    this.#budget = budget;
+  }
 
   /** @throws ProtocolError if the peer had no right to so much */
   spend(bytes: number): void {
@@ -40,10 +53,20 @@ export class Grant {
   /** Grants all that is free, and tells how much that is. @param held bytes that nobody has read yet */
   renew(held: number, now: number, roundTrip: number | undefined): number {
     const isFast = roundTrip !== undefined && now - this.#grantedAt < 2 * roundTrip;
-    if (isFast) this.#size = Math.min(2 * this.#size, LARGEST_CREDIT);
+    if (isFast) this.#grow(Math.min(this.#size, LARGEST_CREDIT - this.#size, this.#budget.left));
     this.#grantedAt = now;
     const free = Math.max(this.#size - this.#outstanding - held, 0);
     this.#outstanding += free;
     return free;
+  }
+
+  /** The stream is over. */
+  release(): void {
+    this.#grow(FIRST_CREDIT - this.#size);
+  }
+
+  #grow(bytes: number): void {
+    this.#size += bytes;
+    this.#budget.left -= bytes;
   }
 }

@@ -7,6 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DeniedError } from './denial.ts';
+import { dialWithin, toError, type Dial } from './dial-within.ts';
 import { HANDSHAKE_DEADLINES, type HandshakeDeadlines } from './exchange.ts';
 import { greetAsDialer, type DialerGreeting, type Greeted, type SessionKey } from './handshake.ts';
 import { redialDelay } from './redial-pace.ts';
@@ -23,7 +24,7 @@ export interface Watcher {
 
 export interface DialerOptions extends SessionLimits {
   /** Makes a carrier, verified as its address asks. The session owns it from then on. */
-  readonly dial: (signal: AbortSignal) => Promise<Connection>;
+  readonly dial: Dial;
   /** Shown in the handshake of every carrier. */
   readonly token?: string | undefined;
   /** End what is left of this identity's sessions without a carrier. */
@@ -145,32 +146,6 @@ class Redialer {
     } catch (error) {
       if (isFinal(error)) this.session.end(error as Error);
     }
-  }
-}
-
-const toError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error(String(reason)));
-
-/**
- * Dials under a signal that fires no more once there is a carrier: a socket would take it for its own end. A dial that
- * does not heed the signal is left behind, and its carrier is freed when it comes.
- */
-async function dialWithin(dial: DialerOptions['dial'], signal: AbortSignal): Promise<Connection> {
-  signal.throwIfAborted();
-  const own = new AbortController();
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => {
-    own.abort(signal.reason);
-    aborted.reject(toError(signal.reason));
-  };
-  signal.addEventListener('abort', onAbort, { once: true });
-  const dialed = dial(own.signal);
-  try {
-    return await Promise.race([dialed, aborted.promise]);
-  } catch (error) {
-    dialed.then(({ stream }) => stream.on('error', () => {}).destroy()).catch(() => {});
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }
 

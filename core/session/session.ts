@@ -16,6 +16,7 @@
  */
 import type { Duplex } from 'node:stream';
 import { listen, sayFarewell } from './carrier.ts';
+import { GrowthBudget } from './credit.ts';
 import { FRAME, NOTHING, OVER, encodeReason, u64, type FrameType } from './frames.ts';
 import { HEARTBEAT, Heartbeat } from './heartbeat.ts';
 import { Inbox, type InboxHost } from './inbox.ts';
@@ -25,7 +26,7 @@ import { Outbox } from './outbox.ts';
 import { Receipts } from './receipts.ts';
 import { Reception } from './reception.ts';
 import type { OpenRequest, Opened, SessionOptions } from './session-options.ts';
-import type { SessionStream } from './stream.ts';
+import type { SessionStream, StreamHost } from './stream.ts';
 
 export type { OpenAnswer, OpenRequest, Opened, SessionLimits, SessionOptions } from './session-options.ts';
 
@@ -66,7 +67,8 @@ export class Session {
       isWaiting: () => this.#outbox.unacknowledged > 0,
       die: (reason) => this.#lose(this.#carrier, reason),
     });
-    const host = {
+    const host: StreamHost = {
+      budget: new GrowthBudget(),
       ready: (stream: SessionStream) => this.#outbox.ready(stream),
       grant: (stream: SessionStream) => this.#outbox.grant(stream),
       control: (type: FrameType, stream: number, payload: Buffer) => this.#control(type, stream, payload),

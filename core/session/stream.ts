@@ -13,7 +13,7 @@
  * Flow control is by credit, in bytes. Diagnostics use the same credit as data.
  */
 import { Duplex, Readable, Writable } from 'node:stream';
-import { Allowance, Grant } from './credit.ts';
+import { Allowance, Grant, type GrowthBudget } from './credit.ts';
 import { encodeExit, parseExit } from './exit-status.ts';
 import { FRAME, MAX_PAYLOAD, ProtocolError, decodeReason, encodeReason, frameName, readU32 } from './frames.ts';
 import { SendQueue, type OutgoingFrame } from './send-queue.ts';
@@ -24,6 +24,7 @@ export { FIRST_CREDIT, LARGEST_CREDIT } from './credit.ts';
 
 /** What a stream needs of its session. */
 export interface StreamHost {
+  readonly budget: GrowthBudget;
   /** The stream has something to send. */
   ready(stream: SessionStream): void;
   /** The stream has credit to give: it is asked by `takeCredit` when there is room for it. */
@@ -56,7 +57,7 @@ export class SessionStream extends Duplex implements ReleasingStream {
   readonly #host: StreamHost;
   readonly #queue = new SendQueue();
   readonly #allowance = new Allowance();
-  readonly #grant = new Grant();
+  readonly #grant: Grant;
   readonly #exited = Promise.withResolvers<ExitStatus | undefined>();
   /** Made when somebody uses it: most streams have none. */
   #diagnostics: Readable | undefined;
@@ -74,6 +75,7 @@ export class SessionStream extends Duplex implements ReleasingStream {
     super({ allowHalfOpen: true, autoDestroy: false, writableHighWaterMark: 4 * MAX_PAYLOAD });
     this.id = id;
     this.#host = host;
+    this.#grant = new Grant(host.budget);
     this.once('end', () => this.#closeIfOver());
     this.once('finish', () => this.#closeIfOver());
   }
@@ -262,6 +264,7 @@ export class SessionStream extends Duplex implements ReleasingStream {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#queue.clear();
+    this.#grant.release();
     this.#diagnostics?.push(null);
     this.#exited.resolve(undefined);
     this.#host.finished(this);

@@ -185,7 +185,7 @@ export class Wire {
     this.#reset = reset;
     for (const end of this.#ends) {
       end.on('error', () => this.cut('rst'));
-      end.once('close', () => this.cut(end.errored === null ? 'fin' : 'rst'));
+      end.once('close', () => this.isBlackhole || this.cut(end.errored === null ? 'fin' : 'rst'));
     }
     this.#lanes = [new Lane(this, near, far, chaos, 'far'), new Lane(this, far, near, chaos, 'near')];
     if (chaos.cut?.after === 0) this.cut(chaos.cut.how);
@@ -218,7 +218,7 @@ export class Wire {
     }
   }
 
-  /** From now on nothing arrives, and nothing closes. */
+  /** From now on nothing arrives, not even that one end has closed. */
   blackhole(): void {
     this.isBlackhole = true;
     for (const lane of this.#lanes) lane.stop();

@@ -79,6 +79,17 @@ describe('a heartbeat', () => {
     for (const one of [session, far]) assert.ok((one.roundTrip ?? 0) >= 9, `${one.roundTrip} ms`);
   });
 
+  it('finds a peer that says nothing any more', async (t) => {
+    const net = stage(t, { heartbeat });
+    const lost: string[] = [];
+    const watcher = { lost: ({ message }: Error) => lost.push(message), resumed: () => {} };
+    await start(t, net, { heartbeat, watcher });
+    await sleep(10); // the first PING is answered
+    net.wires[0]?.blackhole();
+    const { fields } = await net.log.untilMessage('session lost its connection', 1, 1_000);
+    assert.match(`${lost.join()} ${String(fields['reason'])}`, /no sign of life for 0.09 s/);
+  });
+
   it('finds a peer that is gone while the carrier stays open, and goes on over another', async (t) => {
     const net = stage(t, { heartbeat });
     const lost: string[] = [];
@@ -91,6 +102,25 @@ describe('a heartbeat', () => {
     assert.ok(performance.now() - since < 400);
     assert.match(lost[0] ?? '', /no sign of life for 0.09 s|nothing was acknowledged for 0.09 s|cut/);
   });
+});
+
+it('a session goes on over a new carrier while the far side still believes in the old one', async (t) => {
+  const net = stage(t);
+  const { session, far } = await start(t, net, { heartbeat: { ask: 20, dead: 60 } });
+  const { stream, opened } = session.open(request);
+  await opened;
+  const [there] = net.opened as [SessionStream];
+  net.wires[0]?.blackhole();
+  stream.write('lost on the way, ');
+  assert.ok(far.isAttached);
+  let said = '';
+  there.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  stream.end('and sent again');
+  await once(there, 'end');
+  assert.equal(said, 'lost on the way, and sent again');
+  assert.equal(net.listener.size, 1);
+  assert.equal(net.wires.length, 2);
+  assert.ok(!net.log.lines.some(({ message }) => message === 'session lost its connection'));
 });
 
 describe('redialing', () => {

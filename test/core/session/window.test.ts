@@ -1,7 +1,7 @@
 /** What decides how much is on its way: pure, on a clock of the test. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Allowance, FIRST_CREDIT, Grant, LARGEST_CREDIT } from '../../../core/session/credit.ts';
+import { Allowance, FIRST_CREDIT, Grant, GrowthBudget, LARGEST_CREDIT } from '../../../core/session/credit.ts';
 import { FrameMemory, type KeptFrame } from '../../../core/session/frame-memory.ts';
 import { FRAME, HEADER_BYTES } from '../../../core/session/frames.ts';
 import { ReplayBuffer } from '../../../core/session/replay.ts';
@@ -88,9 +88,19 @@ it('a probe counts the second answer, on the emptied path, and holds data until 
   assert.equal(pings, 3);
 });
 
+/** Uses a grant up again and again, fast. How much is granted at last. */
+function useUp(grant: Grant): number {
+  let granted = FIRST_CREDIT;
+  for (let now = 0; now < 10; now += 1) {
+    grant.spend(granted);
+    granted = grant.renew(0, now, 1_000);
+  }
+  return granted;
+}
+
 describe('credit', () => {
   it('is granted anew when half of it is free, and grows while it is used up within two round trips', () => {
-    const grant = new Grant();
+    const grant = new Grant(new GrowthBudget());
     grant.spend(FIRST_CREDIT / 2);
     assert.equal(grant.isDue(1), false);
     assert.equal(grant.isDue(0), true);
@@ -100,10 +110,21 @@ describe('credit', () => {
   });
 
   it('is not granted for what nobody has read', () => {
-    const grant = new Grant();
+    const grant = new Grant(new GrowthBudget());
     grant.spend(FIRST_CREDIT);
     assert.equal(grant.isDue(FIRST_CREDIT), false);
     assert.throws(() => grant.spend(1), { name: 'ProtocolError' });
+  });
+
+  it('grows no further where all streams of a session together have enough, until one of them is over', () => {
+    const budget = new GrowthBudget();
+    const grants = Array.from({ length: 30 }, () => new Grant(budget));
+    const sizes = grants.map(useUp);
+    assert.equal(sizes[0], LARGEST_CREDIT);
+    assert.equal(sizes.at(-1), FIRST_CREDIT);
+    assert.equal(budget.left, 0);
+    grants[0]?.release();
+    assert.equal(budget.left, LARGEST_CREDIT - FIRST_CREDIT);
   });
 
   it('that nobody could grant is refused', () => {
