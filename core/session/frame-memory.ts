@@ -3,8 +3,9 @@
  * write, in slabs that are used again. A stream at full rate would otherwise leave a gigabyte a second of small buffers to
  * the collector, which then takes a fifth of the processor.
  *
- * Frames are freed in the order in which they were made, so a slab is free when its last frame is. Free slabs are shared by
- * all sessions of the process; a session without traffic holds none.
+ * A slab is free when nobody holds any of its frames: neither the session, until the peer has acknowledged it, nor a carrier,
+ * until it has let go of it. The peer's word alone is not enough, because it may acknowledge what the carrier still has to
+ * send, and free slabs are shared by all sessions of the process. A session without traffic holds none.
  */
 import { HEADER_BYTES, MAX_PAYLOAD, writeHeader, type FrameType } from './frames.ts';
 
@@ -19,8 +20,8 @@ interface Slab {
   readonly bytes: Buffer;
   /** Bytes given out. */
   used: number;
-  /** Frames in it that are not freed. */
-  frames: number;
+  /** Holds on its frames that are not released. */
+  holds: number;
 }
 
 /** A whole frame, and where its memory came from. */
@@ -43,11 +44,16 @@ export class FrameMemory {
     return { bytes, slab };
   }
 
-  /** The far side has it, so nobody reads it any more. */
+  /** One more has to release it. */
+  hold({ slab }: KeptFrame): void {
+    if (slab !== undefined) slab.holds += 1;
+  }
+
+  /** Whoever made it, or held it, reads it no more. */
   release({ slab }: KeptFrame): void {
     if (slab === undefined) return;
-    slab.frames -= 1;
-    if (slab.frames > 0) return;
+    slab.holds -= 1;
+    if (slab.holds > 0) return;
     if (slab === this.#current) this.#current = undefined;
     if (free.length < MOST_FREE) free.push(slab.bytes);
   }
@@ -56,10 +62,10 @@ export class FrameMemory {
     if (size < LARGE) return { bytes: Buffer.allocUnsafe(size), slab: undefined };
     let slab = this.#current;
     if (slab === undefined || slab.used + size > SLAB)
-      slab = this.#current = { bytes: free.pop() ?? Buffer.allocUnsafeSlow(SLAB), used: 0, frames: 0 };
+      slab = this.#current = { bytes: free.pop() ?? Buffer.allocUnsafeSlow(SLAB), used: 0, holds: 0 };
     const bytes = slab.bytes.subarray(slab.used, slab.used + size);
     slab.used += size;
-    slab.frames += 1;
+    slab.holds += 1;
     return { bytes, slab };
   }
 }

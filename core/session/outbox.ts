@@ -24,8 +24,8 @@ const CONTROL_RESERVE = 256 * 1024;
 const CARRIER_AHEAD = 128 * 1024;
 
 /**
- * The memory of a frame is used again when the far side has it. A socket has sent it by then; a stream that hands buffers on
- * (in memory) may not have been read to there.
+ * The memory of a frame is used again when the far side has it and the carrier has let go of it. A socket tells when; a
+ * stream that hands buffers on (in memory) does not, and gets copies.
  */
 const lendsMemory = (carrier: Duplex): boolean => carrier instanceof Socket || 'releasesChunks' in carrier;
 
@@ -99,7 +99,7 @@ export class Outbox {
     this.#probe.stop();
     this.#latest.clear();
     this.#lends = lendsMemory(carrier);
-    for (const bytes of this.#replay.pending()) this.#write(carrier, bytes);
+    for (const frame of this.#replay.pending()) this.#write(carrier, frame);
     this.#carrier = carrier;
     carrier.on('drain', () => this.#flush());
     this.ask(); // before data makes it longer
@@ -207,13 +207,18 @@ export class Outbox {
     return false;
   }
 
-  #write(carrier: Duplex, bytes: Buffer): void {
-    carrier.write(this.#lends ? bytes : Buffer.from(bytes));
+  #write(carrier: Duplex, frame: KeptFrame): void {
+    if (frame.slab === undefined) carrier.write(frame.bytes);
+    else if (!this.#lends) carrier.write(Buffer.from(frame.bytes));
+    else {
+      this.#memory.hold(frame);
+      carrier.write(frame.bytes, () => this.#memory.release(frame));
+    }
   }
 
   #send(carrier: Duplex, frame: KeptFrame): void {
     this.#replay.append(frame);
-    this.#write(carrier, frame.bytes);
+    this.#write(carrier, frame);
     this.#window.sent(this.#replay.end, this.#acknowledged, performance.now());
   }
 }

@@ -70,8 +70,8 @@ export class ReplayBuffer {
   }
 
   /** All that the peer does not have yet, oldest first. */
-  *pending(): Generator<Buffer> {
-    for (let index = this.#first; index < this.#frames.length; index += 1) yield (this.#frames[index] ?? GONE).bytes;
+  *pending(): Generator<KeptFrame> {
+    for (let index = this.#first; index < this.#frames.length; index += 1) yield this.#frames[index] ?? GONE;
   }
 
   /** The frame that begins at `offset`. */

@@ -5,10 +5,10 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { duplexPair, type Duplex } from 'node:stream';
+import { Duplex, duplexPair } from 'node:stream';
 import { describe, it } from 'node:test';
 import { FrameReader } from '../../../core/session/frame-reader.ts';
-import { encodeFrame, type FrameType } from '../../../core/session/frames.ts';
+import { FRAME, encodeFrame, u64, type FrameType } from '../../../core/session/frames.ts';
 import { greetAsDialer, type DialerGreeting, type SessionKey } from '../../../core/session/handshake.ts';
 import { SessionListener } from '../../../core/session/listener.ts';
 import { Session } from '../../../core/session/session.ts';
@@ -254,4 +254,40 @@ describe('a plain peer', () => {
       near.destroy();
     });
   }
+});
+
+/** A carrier that takes one large chunk and does not get rid of it, as a socket whose peer does not read. */
+class Stuck extends Duplex {
+  readonly releasesChunks = true;
+  stuck: Buffer | undefined;
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    if (chunk.length < 1_000) done();
+    else this.stuck = chunk;
+  }
+}
+
+it('who acknowledges what has not been sent yet gets nothing of another session in its place', async () => {
+  const quiet = { onOpen: () => {}, onProgress: () => {}, onDetached: () => {}, onEnded: () => {} };
+  const [attacked, other] = [new Session({ side: 'dialer', ...quiet }), new Session({ side: 'dialer', ...quiet })];
+  const carrier = new Stuck();
+  attacked.attach(carrier, 0);
+  const { stream } = attacked.open({ service: 'default', metadata: {} });
+  stream.write(Buffer.alloc(256 * 1024, 'a'));
+  await turn();
+  carrier.push(encodeFrame(FRAME.ACK, 0, u64(attacked.unacknowledged)));
+  await turn();
+  assert.equal(attacked.unacknowledged, 0);
+  const [near, far] = duplexPair();
+  other.attach(near, 0);
+  far.resume();
+  other.open({ service: 'default', metadata: {} }).stream.write(Buffer.alloc(512 * 1024, 'b'));
+  await turn();
+  assert.equal(carrier.stuck?.subarray(12).includes('b'), false);
+  for (const session of [attacked, other]) session.end(new Error('the test is over'));
+  carrier.destroy();
+  far.destroy();
+  await other.closed;
 });
