@@ -25,10 +25,20 @@ export function pump(from: Duplex, to: Duplex, meter: Meter): void {
 }
 
 export function pumpStream(from: Duplex, to: Duplex, meter: Meter): void {
+  let isGathering = false;
+  const gather = (): void => {
+    isGathering = true;
+    to.cork();
+    process.nextTick(() => {
+      isGathering = false;
+      to.uncork();
+    });
+  };
   from.on('data', (chunk: Buffer) => {
     meter.bytes += chunk.length;
     meter.progress();
     if (!to.writable) return;
+    if (!isGathering) gather();
     const hasRoom = to.write(chunk, meter.progress) || to.writableLength < LIMITS.readBuffer;
     if (!hasRoom) from.pause();
   });

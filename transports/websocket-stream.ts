@@ -30,10 +30,10 @@ export const MESSAGE_LIMITS = {
 } as const;
 
 /**
- * Bytes: with its header of at most 8 a message fills four records of TLS. The receiver joins what comes in several
- * records by copying, which a larger message makes slower; a smaller one costs more by itself.
+ * Bytes: with a header of 8, as a client's are, it fills a record of TLS, and comes out of one whole. What comes in several
+ * records the receiver has to join by copying.
  */
-const LARGEST_MESSAGE = 64 * 1024 + 16;
+const FRAGMENT = 16 * 1024 - 8;
 const NORMAL = 1000;
 const NO_STATUS = 1005;
 const INTERNAL_ERROR = 1011;
@@ -64,7 +64,8 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
     super({ allowHalfOpen: true });
     this.#ws = ws;
     this.#marked = marked;
-    ws.on('message', (message: Buffer) => this.#onMessage(message));
+    ws.binaryType = 'fragments';
+    ws.on('message', (message) => this.#onMessage(message as Buffer | Buffer[]));
     ws.on('close', (code: number, reason: Buffer) => this.#onClose(code, reason.toString()));
     ws.on('error', (error: Error) => this.destroy(error));
     ws.on('pong', () => this.#sign());
@@ -97,12 +98,14 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
     } else if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
   }
 
-  #onMessage(message: Buffer): void {
+  #onMessage(message: Buffer | Buffer[]): void {
     this.#sign();
     if (this.#theirEnd) return void this.destroy(new Error('the peer sent data after its end'));
-    if (message.length === 0) {
-      if (this.#marked) this.#endOfPeer();
-    } else if (!this.push(message)) this.#ws.pause();
+    const fragments = (Array.isArray(message) ? message : [message]).filter(({ length }) => length > 0); // text comes whole
+    if (fragments.length === 0 && this.#marked) return this.#endOfPeer();
+    let hasRoom = true;
+    for (const fragment of fragments) hasRoom = this.push(fragment);
+    if (!hasRoom) this.#ws.pause();
   }
 
   #endOfPeer(): void {
@@ -133,30 +136,17 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
   }
 
   override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
-    let pending: Buffer[] = [];
-    let size = 0;
-    const flush = (sent?: (error?: Error | null) => void): void => {
-      const [first = chunks[0]?.chunk as Buffer] = pending;
-      this.#send(pending.length > 1 ? Buffer.concat(pending, size) : first, sent);
-      pending = [];
-      size = 0;
-    };
-    for (const { chunk } of chunks) {
-      if (size > 0 && size + chunk.length > LARGEST_MESSAGE) flush();
-      pending.push(chunk);
-      size += chunk.length;
-    }
-    flush(done);
+    const messages = joinSmall(chunks);
+    for (const [at, message] of messages.entries()) this.#send(message, at === messages.length - 1 ? done : undefined);
   }
 
-  /** Messages leave in order, so the last one's callback stands for all. */
+  /** One message, in fragments. They leave in order, so the last one's callback stands for all. */
   #send(chunk: Buffer, done?: (error?: Error | null) => void): void {
     if (chunk.length === 0) return done?.(); // an empty message would be our end
-    let at = 0;
-    for (; at + LARGEST_MESSAGE < chunk.length; at += LARGEST_MESSAGE) {
-      this.#ws.send(chunk.subarray(at, at + LARGEST_MESSAGE), { binary: true });
+    for (let at = 0; at < chunk.length; at += FRAGMENT) {
+      const fin = at + FRAGMENT >= chunk.length;
+      this.#ws.send(chunk.subarray(at, at + FRAGMENT), { binary: true, fin }, fin ? done : undefined);
     }
-    this.#ws.send(at === 0 ? chunk : chunk.subarray(at), { binary: true }, done);
   }
 
   override _final(done: (error?: Error | null) => void): void {
@@ -180,4 +170,23 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
     const bothEnded = this.#theirEnd && this.#ourEnd;
     if (!bothEnded && ws.readyState !== ws.CLOSING) ws.terminate();
   }
+}
+
+/** Small writes that came together are one message: each would cost more by itself than its copy. */
+function joinSmall(chunks: readonly { chunk: Buffer }[]): readonly Buffer[] {
+  const messages: Buffer[] = [];
+  let small: Buffer[] = [];
+  const flush = (): void => {
+    if (small.length > 0) messages.push(small.length === 1 ? (small[0] as Buffer) : Buffer.concat(small));
+    small = [];
+  };
+  for (const { chunk } of chunks) {
+    if (chunk.length < FRAGMENT) small.push(chunk);
+    else {
+      flush();
+      messages.push(chunk);
+    }
+  }
+  flush();
+  return messages;
 }

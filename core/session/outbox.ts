@@ -29,13 +29,18 @@ const CARRIER_AHEAD = 128 * 1024;
  */
 const lendsMemory = (carrier: Duplex): boolean => carrier instanceof Socket || 'releasesChunks' in carrier;
 
-/** Where this is false, the carrier will say `drain`. */
-const hasRoom = (carrier: Duplex): boolean => !carrier.writableNeedDrain || carrier.writableLength < CARRIER_AHEAD;
+/**
+ * The same where there is but one stream, behind whose data nobody waits: more in one go costs less, and neither end of the
+ * path runs dry while the other's process does something else.
+ */
+const CARRIER_AHEAD_ALONE = 512 * 1024;
+const WINDOW_ALONE = 2 * 1024 * 1024;
 
 /** Frames of one carrier, of which only the newest counts. */
 type Latest = typeof FRAME.PING | typeof FRAME.ACK | typeof FRAME.PONG;
 
 export class Outbox {
+  readonly #isAlone: () => boolean;
   readonly #memory = new FrameMemory();
   readonly #replay = new ReplayBuffer((frame) => this.#memory.release(frame));
   readonly #window = new SendWindow();
@@ -50,6 +55,11 @@ export class Outbox {
   /** Frames are written as they are kept, not as copies. */
   #lends = false;
 
+  /** @param isAlone whether there is at most one stream */
+  constructor(isAlone: () => boolean) {
+    this.#isAlone = isAlone;
+  }
+
   /** Bytes kept for replay. */
   get unacknowledged(): number {
     return this.#replay.size;
@@ -62,7 +72,7 @@ export class Outbox {
 
   /** Bytes that may be unacknowledged now. */
   get window(): number {
-    return this.#window.size;
+    return this.#isAlone() ? Math.max(this.#window.size, WINDOW_ALONE) : this.#window.size;
   }
 
   /** The peer has everything, as far as it is not data of a stream. */
@@ -162,9 +172,15 @@ export class Outbox {
     if (carrier === undefined || this.#isFlushing || !carrier.writable) return;
     this.#isFlushing = true;
     carrier.cork();
-    while (carrier === this.#carrier && hasRoom(carrier) && this.#sendNext(carrier));
+    while (carrier === this.#carrier && this.#hasRoom(carrier) && this.#sendNext(carrier));
     carrier.uncork();
     this.#isFlushing = false;
+  }
+
+  /** Where this is false, the carrier will say `drain`. */
+  #hasRoom(carrier: Duplex): boolean {
+    const most = this.#isAlone() ? CARRIER_AHEAD_ALONE : CARRIER_AHEAD;
+    return !carrier.writableNeedDrain || carrier.writableLength < most;
   }
 
   #sendNext(carrier: Duplex): boolean {
@@ -181,7 +197,7 @@ export class Outbox {
   }
 
   #sendControl(carrier: Duplex): boolean {
-    if (this.#replay.cost >= this.#window.size + CONTROL_RESERVE) return false;
+    if (this.#replay.cost >= this.window + CONTROL_RESERVE) return false;
     const frame = this.#control.next();
     if (frame === undefined) return false;
     this.#send(carrier, { bytes: frame, slab: undefined });
@@ -191,7 +207,7 @@ export class Outbox {
   /** One frame of the stream whose turn it is; false if none has anything to send. */
   #sendTurn(carrier: Duplex): boolean {
     if (this.#probe.isHolding) return false;
-    if (this.#ready.size > 0 && this.#replay.cost >= this.#window.size) {
+    if (this.#ready.size > 0 && this.#replay.cost >= this.window) {
       this.#window.blocked();
       return false;
     }

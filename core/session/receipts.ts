@@ -1,5 +1,6 @@
 /** Counts what we have processed, and acknowledges it: at once after 128 KiB, a moment later what is less. */
 const AT_ONCE = 128 * 1024;
+/** ms. */
 const DELAY = 10;
 
 export class Receipts {
@@ -20,7 +21,7 @@ export class Receipts {
   count(bytes: number): void {
     this.#processed += bytes;
     if (this.#processed - this.#acknowledged >= AT_ONCE) this.acknowledge();
-    else this.#timer ??= setTimeout(() => this.acknowledge(), DELAY);
+    else this.#timer ??= setTimeout(() => this.#onTime(), DELAY);
   }
 
   /** Nothing is sent any more, until something is counted: the offset travels with the next handshake. */
@@ -31,8 +32,13 @@ export class Receipts {
 
   /** Tells it now. */
   acknowledge(): void {
-    this.stop();
     this.#acknowledged = this.#processed;
     this.#send(this.#processed);
+  }
+
+  /** The timer is not stopped by what was told meanwhile: setting it anew each time would cost more than this look. */
+  #onTime(): void {
+    this.#timer = undefined;
+    if (this.#processed > this.#acknowledged) this.acknowledge();
   }
 }

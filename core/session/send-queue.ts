@@ -2,7 +2,7 @@
  * What one stream has to send, in its order: data, diagnostics, its end, how it ended. Pure. Frames are cut from it as
  * credit allows, and filled from as many writes as there are, so that a frame is not spent on each.
  */
-import { FRAME, MAX_PAYLOAD, NOTHING, type FrameType } from './frames.ts';
+import { FRAME, DATA_PAYLOAD, NOTHING, type FrameType } from './frames.ts';
 
 export interface OutgoingFrame {
   readonly type: FrameType;
@@ -41,7 +41,7 @@ export class SendQueue {
     const [head] = this.#entries;
     if (head === undefined) return undefined;
     if (!needsCredit(head.type)) return this.#frame(head.type, head.payload.length);
-    const most = Math.min(credit, MAX_PAYLOAD);
+    const most = Math.min(credit, DATA_PAYLOAD);
     if (most === 0) return undefined;
     return this.#frame(head.type, most);
   }

@@ -37,7 +37,7 @@ export class Session {
   readonly #closed = Promise.withResolvers<void>();
   readonly #streams: OpenStreams;
   readonly #reception: Reception;
-  readonly #outbox = new Outbox();
+  readonly #outbox = new Outbox(() => this.#streams.size <= 1);
   readonly #receipts = new Receipts((processed) => this.#outbox.latest(FRAME.ACK, u64(processed)));
   readonly #heartbeat: Heartbeat;
   readonly #inboxHost: InboxHost = {
