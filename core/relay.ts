@@ -148,6 +148,8 @@ export class Relay {
     const { stream: sink, exit } = this.#outbound;
     const status = exit && (await Promise.race([exit, this.#stopped.promise]));
     if (status !== undefined && 'by' in status) return this.#cutBoth(status);
+    if (exit !== undefined && status === undefined)
+      return this.#cutBoth({ by: 'sink', reason: describeCut('sink', sink.errored ?? 'its exit status was lost') });
     if (status !== undefined) exited?.(status);
     if (isOpen(source)) {
       source.resume();

@@ -4,19 +4,22 @@
  */
 import { FRAME, DATA_PAYLOAD, NOTHING, type FrameType } from './frames.ts';
 
+/** What was written has been taken; or has not, and why. */
+export type Done = (error?: Error) => void;
+
 export interface OutgoingFrame {
   readonly type: FrameType;
   /** The payload, as it was written. */
   readonly pieces: readonly Buffer[];
   readonly length: number;
   /** To be called when the pieces have been copied: the writes that end with this frame. */
-  readonly done: readonly (() => void)[];
+  readonly done: readonly Done[];
 }
 
 interface Entry {
   readonly type: FrameType;
   payload: Buffer;
-  readonly done: (() => void) | undefined;
+  readonly done: Done | undefined;
 }
 
 const needsCredit = (type: FrameType): boolean => type === FRAME.DATA || type === FRAME.STDERR;
@@ -31,7 +34,7 @@ export class SendQueue {
   }
 
   /** @param done handed on with the frame that has its last byte */
-  push(type: FrameType, payload: Buffer = NOTHING, done?: () => void): void {
+  push(type: FrameType, payload: Buffer = NOTHING, done?: Done): void {
     this.#entries.push({ type, payload, done });
     this.bytes += payload.length;
   }
@@ -46,18 +49,22 @@ export class SendQueue {
     return this.#frame(head.type, most);
   }
 
-  /** Everything that waits is given up. */
-  clear(): void {
+  /**
+   * Everything that waits is given up.
+   *
+   * @param error what those who wrote it are told; nothing where nobody wants it any more
+   */
+  clear(error?: Error): void {
     const entries = this.#entries;
     this.#entries = [];
     this.bytes = 0;
-    for (const { done } of entries) done?.();
+    for (const { done } of entries) done?.(error);
   }
 
   /** At most so many bytes of what waits at the front, of one type. */
   #frame(type: FrameType, most: number): OutgoingFrame {
     const pieces: Buffer[] = [];
-    const done: (() => void)[] = [];
+    const done: Done[] = [];
     let length = 0;
     do {
       const head = this.#entries[0] as Entry;

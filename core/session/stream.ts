@@ -16,7 +16,7 @@ import { Duplex, Readable, Writable } from 'node:stream';
 import { Allowance, Grant, type GrowthBudget } from './credit.ts';
 import { encodeExit, parseExit } from './exit-status.ts';
 import { FRAME, MAX_PAYLOAD, ProtocolError, decodeReason, encodeReason, frameName, readU32 } from './frames.ts';
-import { SendQueue, type OutgoingFrame } from './send-queue.ts';
+import { SendQueue, type Done, type OutgoingFrame } from './send-queue.ts';
 import type { Frame, FrameType } from './frames.ts';
 import type { ExitStatus, ReleasingStream } from '../../plugins/contract/index.ts';
 
@@ -101,7 +101,10 @@ export class SessionStream extends Duplex implements ReleasingStream {
 
   /** Diagnostics toward the far side. */
   sendDiagnostics(): Writable {
-    return new Writable({ write: (chunk: Buffer, _encoding, done) => this.#enqueue(FRAME.STDERR, chunk, done) });
+    const diagnostics = new Writable({
+      write: (chunk: Buffer, _encoding, done) => this.#enqueue(FRAME.STDERR, chunk, done),
+    });
+    return diagnostics.on('error', () => {}); // it ends with the stream, which tells why
   }
 
   /** A status will come: from us, or from the far side. */
@@ -138,28 +141,28 @@ export class SessionStream extends Duplex implements ReleasingStream {
     return this.#grant.renew(this.#unread, performance.now(), this.#host.roundTrip());
   }
 
-  #enqueue(type: FrameType, payload: Buffer | undefined, done: () => void): void {
-    if (this.#isOver) return done();
+  #enqueue(type: FrameType, payload: Buffer | undefined, done: Done): void {
+    if (this.#isOver) return done(this.errored ?? undefined);
     this.#queue.push(type, payload, done);
     this.#host.ready(this);
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
     this.#enqueue(FRAME.DATA, chunk, done);
   }
 
-  override _writev(writes: readonly { chunk: Buffer }[], done: () => void): void {
-    if (this.#isOver) return done();
+  override _writev(writes: readonly { chunk: Buffer }[], done: Done): void {
+    if (this.#isOver) return done(this.errored ?? undefined);
     for (const [at, { chunk }] of writes.entries())
       this.#queue.push(FRAME.DATA, chunk, at === writes.length - 1 ? done : undefined);
     this.#host.ready(this);
   }
 
-  override _final(done: () => void): void {
+  override _final(done: Done): void {
     this.#endQueued = true;
-    this.#enqueue(FRAME.END, undefined, () => {
-      this.#endSent = true;
-      done();
+    this.#enqueue(FRAME.END, undefined, (error) => {
+      this.#endSent = error === undefined;
+      done(error);
       this.#finishIfDone();
     });
   }
@@ -169,7 +172,7 @@ export class SessionStream extends Duplex implements ReleasingStream {
     const isLeaving = this.#isLeaving && this.#endQueued && error === null;
     if (!this.#isOver && !isLeaving) {
       this.#host.control(FRAME.RESET, this.id, encodeReason(error?.message ?? 'closed'));
-      this.#finish();
+      this.#finish(error ?? new Error('the stream was closed'));
     }
     done(error);
   }
@@ -190,8 +193,9 @@ export class SessionStream extends Duplex implements ReleasingStream {
 
   /** It is cut: there is no session any more, or the far side never took it. */
   reset(reason: string): void {
-    this.#finish();
-    this.destroy(new Error(reason));
+    const error = new Error(reason);
+    this.#finish(error);
+    this.destroy(error);
   }
 
   /** After the far side's end and status it only says that it reads no more; before them it is a cut. */
@@ -260,10 +264,11 @@ export class SessionStream extends Duplex implements ReleasingStream {
     this.destroy();
   }
 
-  #finish(): void {
+  /** @param error what is still to be sent is lost by it; nothing where the far side does not want it */
+  #finish(error?: Error): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#queue.clear();
+    this.#queue.clear(error);
     this.#grant.release();
     this.#diagnostics?.push(null);
     this.#exited.resolve(undefined);
