@@ -59,7 +59,13 @@ const CIPHERS = {
 
 /** What `tls.createServer` and `https.createServer` need; asks for client certificates where there is a `ca`. */
 export async function serverOptions(names: TlsNames, pair: KeyPair): Promise<TlsOptions> {
-  const base = { ...CIPHERS, cert: pair.cert, key: pair.key, minVersion: 'TLSv1.3', handshakeTimeout: HANDSHAKE_DEADLINE } as const;
+  const base = {
+    ...CIPHERS,
+    cert: pair.cert,
+    key: pair.key,
+    minVersion: 'TLSv1.3',
+    handshakeTimeout: HANDSHAKE_DEADLINE,
+  } as const;
   if (names.ca === undefined) return base;
   const ca = await readAuthorities(names.ca);
   // A ticket would let a client in again without its certificate, also after its authority was removed.

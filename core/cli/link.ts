@@ -2,7 +2,8 @@
 import { assertKnown } from '../access.ts';
 import { ANYONE } from '../link.ts';
 import { parseAddress, type Address } from '../address.ts';
-import { SluiceError } from '../errors.ts';
+import { locateConfig } from '../config/locate.ts';
+import { SluiceError, reasonOf, wrap } from '../errors.ts';
 import { inspectAddress } from '../inspect.ts';
 import { LIMITS } from '../limits.ts';
 import { servesOnce, type Link } from '../link.ts';
@@ -38,15 +39,25 @@ function readServices(given: readonly string[] = [], folder: string, registry: R
   return services;
 }
 
+/** @throws SluiceError that says what the configuration would have been for */
+function locate(config: string | undefined, names: readonly string[]): string {
+  try {
+    return locateConfig(config, process.env);
+  } catch (error) {
+    throw wrap(
+      'SLUICE_ACCESS',
+      `--allow ${names.join(', ')}: identities are those of a configuration`,
+      reasonOf(error),
+    );
+  }
+}
+
 /** Makes the identities that `--allow` names known; they are those of the configuration. */
 async function knowAllowed({ allow = [], config }: LinkFlags, { gateway, registry }: Environment): Promise<void> {
   const names = allow.filter((name) => name !== ANYONE);
   if (names.length === 0) return;
-  const [{ locateConfig }, { loadConfiguration, readIdentities }] = await Promise.all([
-    import('../config/locate.ts'),
-    import('../config/load.ts'),
-  ]);
-  const { identities } = await loadConfiguration(locateConfig(config, process.env), registry);
+  const { loadConfiguration, readIdentities } = await import('../config/load.ts');
+  const { identities } = await loadConfiguration(locate(config, names), registry);
   assertKnown(names, [...identities.keys()]);
   gateway.know(await readIdentities(identities));
 }

@@ -128,9 +128,10 @@ export class FrameExchange {
     this.#waiting = undefined;
   };
 
-  /** Nothing that came so far was a frame: what came is the best explanation. */
+  /** Nothing that came so far was a frame: what came is the best explanation, but for a carrier that broke before. */
   #explain(cause: Error): Error {
     const said = this.#reader.rest();
+    if (said.length === 0 && 'code' in cause) return cause;
     const how = said.length === 0 ? `it said nothing: ${cause.message}` : `it said ${show(said)}`;
     return new OtherProtocolError(`the far side does not speak the session: ${how}`, { cause });
   }

@@ -25,7 +25,12 @@ const REFUSED: readonly (readonly [string, readonly string[], number, RegExp])[]
   ['a tls source on a network', ['link', `tls://0.0.0.0:0?${pair}`, cat], 78, /tls:\/\/0.0.0.0:\d+ can be reached/],
   ['a ws source on a network', ['link', 'ws://0.0.0.0:0/x', cat], 78, /ws:\/\/0.0.0.0:\d+\/x can be reached/],
   ['a wss source on a network', ['link', `wss://0.0.0.0:0/x?${pair}`, cat], 78, /wss:\/\/.* can be reached/],
-  ['an identity that is nobody', ['link', '--allow', 'laptop', here, cat], 78, /there is no identity "laptop"/],
+  [
+    'an identity, and no configuration that has it',
+    ['link', '--allow', 'laptop', here, cat],
+    78,
+    /--allow laptop: identities are those of a configuration: there is no configuration: .*name one with -c FILE/,
+  ],
   ['an unknown scheme', ['link', 'tpc://127.0.0.1:1', cat], 78, /unknown scheme "tpc:"; did you mean "tcp"\?/],
   ['a scheme like no other', ['connect', 'gopher://x'], 78, /unknown scheme "gopher:"; known: .*unix/],
   ['an address without a scheme', ['connect', '/run/x.sock'], 78, /expected SCHEME:…, for example unix:/],
