@@ -151,6 +151,8 @@ export class Relay {
     if (exit !== undefined && status === undefined)
       return this.#cutBoth({ by: 'sink', reason: describeCut('sink', sink.errored ?? 'its exit status was lost') });
     if (status !== undefined) exited?.(status);
+    const undelivered = await this.#undelivered();
+    if (undelivered !== undefined) return this.#cutBoth(undelivered);
     if (isOpen(source)) {
       source.resume();
       await closed(source, LIMITS.discardAfterEnd);
@@ -159,6 +161,20 @@ export class Relay {
     sink.destroy();
     await Promise.all([closed(source, LIMITS.abortGrace), closed(sink, LIMITS.abortGrace)]);
     return status === undefined ? { how: 'ended' } : { how: 'ended', status };
+  }
+
+  /** Both directions have ended, as far as writing goes; a side that can tell must have taken it, too. */
+  async #undelivered(): Promise<Cut | undefined> {
+    for (const [side, { delivered, stream }] of [
+      ['source', this.#inbound],
+      ['sink', this.#outbound],
+    ] as const) {
+      if (delivered === undefined) continue;
+      const outcome = await Promise.race([delivered, this.#stopped.promise]);
+      if (typeof outcome === 'object') return outcome;
+      if (!outcome) return { by: side, reason: describeCut(side, stream.errored ?? 'lost before all was delivered') };
+    }
+    return undefined;
   }
 
   async #cutBoth(cut: Cut): Promise<Outcome> {

@@ -37,6 +37,7 @@ function toInbound(
   const diagnostics = stream.sendDiagnostics();
   return {
     stream,
+    delivered: stream.delivered,
     peer,
     ...(identity && { identity }),
     request: fromMetadata(metadata),
@@ -135,6 +136,7 @@ async function openStream(
   const { exit } = await opened;
   return {
     stream,
+    delivered: stream.delivered,
     peer: first.peer,
     diagnostics: stream.diagnostics,
     ...(exit && { exit: stream.exit }),

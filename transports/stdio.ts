@@ -51,10 +51,13 @@ class StdioStream extends Duplex implements ReleasingStream {
     this.#input.on('data', (chunk) => {
       if (!this.push(chunk)) this.#input.pause();
     });
-    this.#input.once('end', () => {
-      if (host.interrupted()) this.destroy(new Error('interrupted'));
-      else this.push(null);
-    });
+    // Not at once: of what came together Node sees signals last, and this end may be that of a pipeline that Ctrl-C has ended.
+    this.#input.once('end', () =>
+      setImmediate(() => {
+        if (host.interrupted()) this.destroy(new Error('interrupted'));
+        else this.push(null);
+      }),
+    );
     this.#input.on('error', (error) => this.destroy(error));
     this.#output.on('error', (error) => this.destroy(error));
   }

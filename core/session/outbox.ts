@@ -65,6 +65,15 @@ export class Outbox {
     return this.#replay.size;
   }
 
+  /** Offset after the last byte sent, and of what the peer has acknowledged. */
+  get end(): number {
+    return this.#replay.end;
+  }
+
+  get acknowledged(): number {
+    return this.#acknowledged;
+  }
+
   /** Memory of what is kept for replay, and of control frames that wait. */
   get cost(): number {
     return this.#replay.cost + this.#control.cost;
@@ -161,8 +170,8 @@ export class Outbox {
     this.#flush();
   }
 
-  /** The last frame on this carrier, whatever waits. */
-  last(type: FrameType, payload: Buffer, flags: number): void {
+  /** One of the last frames on this carrier, whatever waits. */
+  last(type: FrameType, payload: Buffer, flags = 0): void {
     this.#carrier?.write(encodeFrame(type, 0, payload, flags));
   }
 

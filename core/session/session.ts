@@ -17,6 +17,7 @@
 import type { Duplex } from 'node:stream';
 import { listen, sayFarewell } from './carrier.ts';
 import { GrowthBudget } from './credit.ts';
+import { Deliveries } from './deliveries.ts';
 import { FRAME, NOTHING, OVER, encodeReason, u64, type FrameType } from './frames.ts';
 import { HEARTBEAT, Heartbeat } from './heartbeat.ts';
 import { Inbox, type InboxHost } from './inbox.ts';
@@ -39,6 +40,7 @@ export class Session {
   readonly #reception: Reception;
   readonly #outbox = new Outbox(() => this.#streams.size <= 1);
   readonly #receipts = new Receipts((processed) => this.#outbox.latest(FRAME.ACK, u64(processed)));
+  readonly #deliveries = new Deliveries();
   readonly #heartbeat: Heartbeat;
   readonly #inboxHost: InboxHost = {
     acknowledged: (offset) => this.#acceptAck(offset),
@@ -185,6 +187,7 @@ export class Session {
 
   #forget(stream: SessionStream): void {
     this.#outbox.forget(stream);
+    this.#deliveries.add(stream, this.#outbox.end, this.#outbox.acknowledged);
     this.#streams.forget(stream);
     this.#endIfDrained();
   }
@@ -217,6 +220,7 @@ export class Session {
   #acceptAck(offset: number): void {
     if (!this.#outbox.acknowledge(offset)) return;
     this.#heartbeat.acknowledged();
+    this.#deliveries.acknowledged(offset);
     this.#options.onProgress();
     this.#endIfDrained();
   }
@@ -250,9 +254,13 @@ export class Session {
     if (this.#ended) return;
     this.#ended = true;
     const carrier = this.#carrier;
-    if (farewell !== undefined) this.#outbox.last(FRAME.GOAWAY, farewell, OVER);
+    if (farewell !== undefined) {
+      this.#outbox.last(FRAME.ACK, u64(this.#receipts.processed)); // what came is delivered, whatever is told after it
+      this.#outbox.last(FRAME.GOAWAY, farewell, OVER);
+    }
     this.#unhook();
     this.#closed.resolve(carrier && sayFarewell(carrier));
+    this.#deliveries.lost();
     this.#streams.resetAll(reason?.message ?? 'the session has ended');
     this.#options.onEnded(reason);
   }

@@ -59,6 +59,7 @@ export class SessionStream extends Duplex implements ReleasingStream {
   readonly #allowance = new Allowance();
   readonly #grant: Grant;
   readonly #exited = Promise.withResolvers<ExitStatus | undefined>();
+  readonly #delivered = Promise.withResolvers<boolean>();
   /** Made when somebody uses it: most streams have none. */
   #diagnostics: Readable | undefined;
   #endQueued = false;
@@ -83,6 +84,11 @@ export class SessionStream extends Duplex implements ReleasingStream {
   /** Resolves with the status that the far side told, or with nothing when the stream is over without one. */
   get exit(): Promise<ExitStatus | undefined> {
     return this.#exited.promise;
+  }
+
+  /** Resolves when the far side has acknowledged all that it wanted of us, or with false if that was lost; never rejects. */
+  get delivered(): Promise<boolean> {
+    return this.#delivered.promise;
   }
 
   /** What the far side says beside its data. */
@@ -268,11 +274,17 @@ export class SessionStream extends Duplex implements ReleasingStream {
   #finish(error?: Error): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    if (error !== undefined) this.settle(false);
     this.#queue.clear(error);
     this.#grant.release();
     this.#diagnostics?.push(null);
     this.#exited.resolve(undefined);
     this.#host.finished(this);
+  }
+
+  /** Whether what was sent has been delivered; the first word counts. */
+  settle(isDelivered: boolean): void {
+    this.#delivered.resolve(isDelivered);
   }
 
   /** A stream that is over closes when its user has seen the end of both directions. */

@@ -48,6 +48,11 @@ export interface Connection {
    * Must not wait for the peer. Absent means `stream.destroy(reason)`. Called at most once.
    */
   readonly abort?: (reason: Error) => void;
+  /**
+   * Resolves when the far side has taken all that was written, or with false if that will never be; never rejects. For
+   * streams that know it: the end of a write is not delivery.
+   */
+  readonly delivered?: Promise<boolean>;
   /** What was agreed to be spoken instead of plain bytes, of the `protocols` that the context offered. */
   readonly protocol?: Protocol;
 }
