@@ -92,8 +92,8 @@ it('Ctrl-C on a pipeline into rsh is an abort at the far command, never an end o
   const until = `until [ -s ${upload}.part ]; do sleep 0.05; done`;
   await run(scope, 'sh', ['-c', until]);
   process.kill(-(pipeline.child.pid ?? 0), 'SIGINT');
-  const { stdout } = await pipeline.ended;
-  assert.match(stdout.toString(), /status 130/);
+  const { stdout, stderr, code, signal } = await pipeline.ended;
+  assert.match(stdout.toString(), /status 130/, `${code} ${signal}: ${stderr}`);
   await far.gateway.untilStderr(/closed .*how=cut/);
   assert.equal((await run(scope, 'ls', [upload])).code, 2, 'half an upload looks complete');
 });

@@ -30,13 +30,19 @@ const openInput = ({ isInputEmpty }: StdioHost): Readable =>
 const openOutput = (): Writable =>
   isPipe(1) ? new Socket({ fd: 1, readable: false, allowHalfOpen: true }) : process.stdout;
 
+/** One socket for both directions, as inetd gives it, and sftp and scp: nobody else writes to it after us. */
+function isOneSocket(): boolean {
+  const [input, output] = [fstatSync(0), fstatSync(1)];
+  return output.isSocket() && input.ino === output.ino && input.dev === output.dev;
+}
+
 /**
- * A socket is shut down, but the reader of a pipe sees the end only when the descriptor is closed, which Node does not
- * do with 0 to 2. Something takes its number, so that no later file gets what is printed.
+ * The reader sees the end when the descriptor is closed, which Node does not do with 0 to 2. Never is it shut down: a script
+ * that started us may go on to write to the same socket. Something takes its number, so that no later file gets what is
+ * printed.
  */
-function closePipe(fd: number): void {
-  if (!fstatSync(fd).isFIFO()) return;
-  closeSync(fd);
+function closeOutput(): void {
+  closeSync(1);
   openSync('/dev/null', 'r+');
 }
 
@@ -79,11 +85,15 @@ class StdioStream extends Duplex implements ReleasingStream {
 
   override _final(done: () => void): void {
     if (this.#output === process.stdout) return done(); // a file or a terminal (a Socket to Node) closes with us
+    if (isOneSocket()) {
+      this.#output.once('close', done).end(); // closing one of its two descriptors would tell nobody
+      return;
+    }
     this.#output.once('close', () => {
-      closePipe(1);
+      closeOutput();
       done();
     });
-    this.#output.end();
+    this.#output.destroy(); // all that was written is with the kernel
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {

@@ -28,6 +28,11 @@ it('a file goes in and a file comes out, also at the end of one that is there', 
   assert.ok(readFileSync(join(folder, 'out')).equals(Buffer.concat([Buffer.from('before\n'), sent])));
 });
 
+it('a script that has one socket for all its output goes on writing to it after us', async (t) => {
+  const { stdout, code } = await shell(new Scope(t), 'connect exec:"echo one" < /dev/null; echo two');
+  assert.deepEqual([stdout.toString(), code], ['one\ntwo\n', 0]);
+});
+
 describe('nothing of standard input, output or error need be there', () => {
   for (const [line, said] of [
     [`connect 'exec:echo hi' < /dev/null`, 'hi\n'],
