@@ -71,8 +71,11 @@ export interface Address extends SessionTerms {
   readonly text: string;
 }
 
+/** Values that may be secrets, in a text that could not be read yet; where a token is kept is none. */
+const SECRETS = /([?&](?:token|header|query)=)(?!(?:file|env|credential):)[^&]*/g;
+
 const refuse = (text: string, why: string, cause?: unknown): SluiceError =>
-  new SluiceError('SLUICE_ADDRESS', `address ${JSON.stringify(text)}: ${why}`, { cause });
+  new SluiceError('SLUICE_ADDRESS', `address ${JSON.stringify(text.replace(SECRETS, '$1***'))}: ${why}`, { cause });
 
 function decode(text: string, whole: string): string {
   try {
@@ -163,6 +166,8 @@ export interface AddressContext {
   readonly folder: string;
   /** Options that come from flags or from the long form rather than from the address. */
   readonly extra?: Readonly<Record<string, unknown>>;
+  /** Options that count instead of those that are written. */
+  readonly overrides?: Readonly<Record<string, unknown>>;
   readonly words?: readonly string[];
   /** Whether a session is spoken, where the address does not say it. */
   readonly session?: SessionTerms['session'];
@@ -181,6 +186,7 @@ export function parseAddress(written: string, context: AddressContext): Address 
       if (Object.hasOwn(given, key)) throw new OptionError(key, `option "${key}" is given twice`);
       Object.assign(given, { [key]: value });
     }
+    Object.assign(given, context.overrides);
     const specs = { ...COMMON_OPTIONS, ...transport.options };
     const { session, resume, heartbeat, token, ...options } = readOptions(specs, given, context.role, resolvePath);
     const { words, role } = context;
@@ -203,6 +209,10 @@ export function parseAddress(written: string, context: AddressContext): Address 
   }
 }
 
+/** ms: what a timer of Node's can wait, and what is as good as never. */
+const LONGEST = 2 ** 31 - 1;
+const NEVER = 24 * 3_600_000;
+
 interface GivenTerms {
   readonly session: boolean | undefined;
   readonly resume: number | undefined;
@@ -214,7 +224,7 @@ function sessionTerms(transport: Transport, given: GivenTerms, otherwise?: Sessi
   const usually = otherwise ?? (transport.negotiates ? 'offered' : 'never');
   const chosen = session === undefined ? usually : session ? 'always' : 'never';
   const usual = transport.diesWithPeer ? 0 : LIMITS.detachedLife;
-  return { session: chosen, detachedLife: resume ?? usual, heartbeat };
+  return { session: chosen, detachedLife: Math.min(resume ?? usual, LONGEST), heartbeat: heartbeat || NEVER };
 }
 
 /** @throws Error for a token that others could read on its way */

@@ -7,8 +7,13 @@ import type { Readable, Writable } from 'node:stream';
 import { LIMITS } from './limits.ts';
 import type { Log } from '../plugins/contract/index.ts';
 
-export function carryDiagnostics(from: Readable | undefined, to: Writable | undefined, log: Log): void {
-  if (from === undefined) return;
+/** Resolves when all of it has been taken, or nobody is there to take it; never rejects. */
+export function carryDiagnostics(from: Readable | undefined, to: Writable | undefined, log: Log): Promise<void> {
+  if (from === undefined) return Promise.resolve();
+  const ended = new Promise<void>((resolve) => {
+    if (from.readableEnded || from.closed) resolve();
+    else from.once('end', resolve).once('close', resolve);
+  });
   from.on('error', () => {});
   if (to === undefined) logLines(from, log);
   else {
@@ -19,7 +24,14 @@ export function carryDiagnostics(from: Readable | undefined, to: Writable | unde
     to.once('error', readOn).once('close', readOn);
     from.pipe(to, { end: false });
   }
+  return to === undefined ? ended : ended.then(() => taken(to));
 }
+
+/** What was written before has been taken when this has. */
+const taken = (to: Writable): Promise<void> =>
+  to.writable
+    ? new Promise((resolve) => to.once('close', resolve).write(Buffer.alloc(0), () => resolve()))
+    : Promise.resolve();
 
 /** Bytes that may be logged now: `diagnosticsBurst` at once, `diagnosticsRate` per second after that. */
 function tokenBucket(): (bytes: number) => boolean {

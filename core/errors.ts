@@ -73,8 +73,13 @@ function opensslReason(error: Error): string | undefined {
   return typeof library === 'string' && typeof reason === 'string' ? `TLS: ${reason}` : undefined;
 }
 
-/** Gives what a transport threw a code and says what was tried; an error that has a code stays as it is. */
+/**
+ * Gives what a transport threw a code and says what was tried; an error that has a code stays as it is. One that is `final`
+ * stays so: somebody did not accept who asked.
+ */
 export function wrap(code: ErrorCode, tried: string, thrown: unknown): SluiceError {
   if (SluiceError.is(thrown)) return thrown;
-  return new SluiceError(code, `${tried}: ${reasonOf(thrown)}`, { cause: thrown });
+  const isFinal = (thrown as { final?: unknown } | null | undefined)?.final === true;
+  const error = new SluiceError(isFinal ? 'SLUICE_DENIED' : code, `${tried}: ${reasonOf(thrown)}`, { cause: thrown });
+  return isFinal ? Object.assign(error, { final: true }) : error;
 }

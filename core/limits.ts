@@ -28,6 +28,8 @@ export const LIMITS = {
   /** Bytes of standard error that one command may log at once, and per second after that; the rest is counted. */
   diagnosticsBurst: 64 * 1024,
   diagnosticsRate: 16 * 1024,
+  /** ms that the last of a command's standard error gets after its exit. */
+  diagnosticsPatience: 2_000,
   /** Bytes of log that may wait for a slow standard error before lines are dropped and counted. */
   logBacklog: 1024 * 1024,
   /** Bytes of a client's command line, and of all its variables together. */

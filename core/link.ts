@@ -18,8 +18,8 @@ export interface Link {
   readonly services: ReadonlyMap<string, Address>;
   /** Identities that may connect; `anyone` for all; empty: nobody from a network. */
   readonly allow: readonly string[];
-  /** ms without a byte after the first end; 0 means no limit. */
-  readonly idleAfterEnd: number;
+  /** ms without a byte after the first end; 0 means no limit; where it is not given, serve.ts knows. */
+  readonly idleAfterEnd: number | undefined;
   /** Only a session can carry it, so the sink must speak one. */
   readonly ask?: Ask;
   /** Stop listening after the first connection. */

@@ -63,20 +63,27 @@ class Intake {
 
   /** Who shows this token, if they may connect at all. */
   admit(token: string | undefined, peer: string): Admitted | undefined {
-    return this.#let(this.#context.identities.identify(token), peer);
+    return this.#let(this.#context.identities.identify(token), peer, token !== undefined);
   }
 
   /** A session's carrier may have shown a token of its own; two that disagree are refused. */
   #admitSession(token: string | undefined, { identity, peer }: Inbound): Admitted | undefined {
     const shown = token === undefined ? identity : this.#context.identities.identify(token);
-    return identity === undefined || identity.name === shown?.name ? this.#let(shown, peer.address) : undefined;
+    return identity === undefined || identity.name === shown?.name
+      ? this.#let(shown, peer.address, token !== undefined)
+      : undefined;
   }
 
-  #let(identity: Identity | undefined, peer: string): Admitted | undefined {
+  #let(identity: Identity | undefined, peer: string, hasToken = false): Admitted | undefined {
     if (authorize(identity, this.#link, DEFAULT_SERVICE)) return identity === undefined ? {} : { identity };
     this.#log.warn('connection refused', {
       peer,
-      reason: identity === undefined ? 'it did not prove who it is' : `${identity.name} is not allowed`,
+      reason:
+        identity === undefined
+          ? hasToken
+            ? 'its token is nobody’s'
+            : 'it did not prove who it is'
+          : `${identity.name} is not allowed`,
     });
     return undefined;
   }

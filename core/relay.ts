@@ -38,6 +38,8 @@ interface Cut {
 export interface RelayOptions {
   /** ms without a byte after the first end; 0 means no limit. */
   readonly idleAfterEnd: number;
+  /** Resolves when the source has been shown all that the sink says beside its data: its status comes after that. */
+  readonly diagnosed?: Promise<void>;
 }
 
 /** Frees a connection the hard way; a transport whose `abort` throws does not keep its descriptor. */
@@ -69,6 +71,7 @@ export class Relay {
   readonly #inbound: Inbound;
   readonly #outbound: Outbound;
   readonly #idleAfterEnd: number;
+  readonly #diagnosed: Promise<void>;
   readonly #over = Promise.withResolvers<Cut | undefined>();
   /** Resolves when `abort` is called; also after both ends, while a command still works. */
   readonly #stopped = Promise.withResolvers<Cut>();
@@ -84,6 +87,7 @@ export class Relay {
     this.#inbound = inbound;
     this.#outbound = outbound;
     this.#idleAfterEnd = options.idleAfterEnd;
+    this.#diagnosed = options.diagnosed ?? Promise.resolve();
   }
 
   /** Cuts both sides; `run` resolves soon after. */
@@ -150,6 +154,7 @@ export class Relay {
     if (status !== undefined && 'by' in status) return this.#cutBoth(status);
     if (exit !== undefined && status === undefined)
       return this.#cutBoth({ by: 'sink', reason: describeCut('sink', sink.errored ?? 'its exit status was lost') });
+    if (status !== undefined) await this.#untilDiagnosed();
     if (status !== undefined) exited?.(status);
     const undelivered = await this.#undelivered();
     if (undelivered !== undefined) return this.#cutBoth(undelivered);
@@ -161,6 +166,14 @@ export class Relay {
     sink.destroy();
     await Promise.all([closed(source, LIMITS.abortGrace), closed(sink, LIMITS.abortGrace)]);
     return status === undefined ? { how: 'ended' } : { how: 'ended', status };
+  }
+
+  /** A grandchild may hold the standard error of a command that has exited: it is not waited for. */
+  async #untilDiagnosed(): Promise<void> {
+    const over = new AbortController();
+    const patience = sleep(LIMITS.diagnosticsPatience, undefined, { signal: over.signal }).catch(() => {});
+    await Promise.race([this.#diagnosed, this.#stopped.promise, patience]);
+    over.abort();
   }
 
   /** Both directions have ended, as far as writing goes; a side that can tell must have taken it, too. */

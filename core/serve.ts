@@ -6,6 +6,7 @@ import { isPrivate, type Address } from './address.ts';
 import { carryDiagnostics } from './diagnostics.ts';
 import { SluiceError, wrap } from './errors.ts';
 import { handOff, superviseHandOff } from './handoff.ts';
+import { LIMITS } from './limits.ts';
 import type { Link } from './link.ts';
 import type { CoreLog } from './log.ts';
 import { canShowToken, protocolsOf, reach, type ReachContext } from './sessions.ts';
@@ -58,14 +59,14 @@ export function serve(link: Link, sink: Address, inbound: Inbound, given: ServeC
     const adopted = await handOff(inbound, sink, { ...context, signal: stop.signal });
     if (adopted !== undefined) {
       log.info('opened', { sink: sink.text, how: 'handed off' });
-      carryDiagnostics(adopted.diagnostics, inbound.diagnostics, log);
+      void carryDiagnostics(adopted.diagnostics, inbound.diagnostics, log);
       return superviseHandOff(inbound, adopted, stop.signal);
     }
     const outbound = await dialWhileOpen(sink, inbound, context, stop.signal);
     tellEstablished(inbound, outbound);
     log.info('opened', { sink: outbound.peer.address });
-    carryDiagnostics(outbound.diagnostics, inbound.diagnostics, log);
-    relay = new Relay(inbound, outbound, { idleAfterEnd: link.idleAfterEnd });
+    const diagnosed = carryDiagnostics(outbound.diagnostics, inbound.diagnostics, log);
+    relay = new Relay(inbound, outbound, { idleAfterEnd: link.idleAfterEnd ?? usualIdle(inbound), diagnosed });
     const onStop = (): void => relay?.abort(stop.signal.reason as SluiceError);
     if (stop.signal.aborted) onStop();
     stop.signal.addEventListener('abort', onStop, { once: true });
@@ -110,6 +111,12 @@ async function reachContext(link: Link, sink: Address, inbound: Inbound, given: 
     tell: (message, fields) => log[loudness.outage](message, fields),
   };
 }
+
+/**
+ * A half-open connection of a plain peer may be one that nobody will ever close. In a session an end is proven, and a dead
+ * peer is found by its heartbeat: a command may be as silent as it likes, as with ssh.
+ */
+const usualIdle = ({ delivered }: Inbound): number => (delivered === undefined ? LIMITS.idleAfterEnd : 0);
 
 /** What a source throws must not leave the sink behind. */
 function tellEstablished(inbound: Inbound, outbound: Outbound): void {

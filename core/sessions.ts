@@ -11,7 +11,8 @@ import { DEFAULT_SERVICE, type Ask } from './link.ts';
 import { fromMetadata, toMetadata } from './request.ts';
 import type { Admitted, Connection, DialContext, Inbound, Log, Outbound, Protocol } from '../plugins/contract/index.ts';
 import type { Far, SessionListener } from './session/listener.ts';
-import type { OpenAnswer, OpenRequest } from './session/session.ts';
+import type { OpenAnswer, OpenRequest, Session } from './session/session.ts';
+import type { SessionStream } from './session/stream.ts';
 
 /** What may be agreed on at an address. */
 export const protocolsOf = ({ session }: Address): readonly Protocol[] => (session === 'never' ? [] : ['session']);
@@ -103,6 +104,28 @@ export async function reach(sink: Address, context: ReachContext, cancel: AbortS
   }
 }
 
+/** A stream of a session that has no other, and ends with it. @throws what the far side said; then the session is over */
+async function openIn(
+  session: Session,
+  request: OpenRequest,
+  cancel: AbortSignal,
+): Promise<{ stream: SessionStream; exit: boolean }> {
+  const onCancel = (): void =>
+    session.end(SluiceError.is(cancel.reason) ? cancel.reason : new Error('the source went away'));
+  cancel.addEventListener('abort', onCancel, { once: true });
+  try {
+    if (cancel.aborted) onCancel();
+    const { stream, opened } = session.open(request);
+    stream.once('close', () => session.drain());
+    return { stream, ...(await opened) };
+  } catch (error) {
+    session.drain();
+    throw error;
+  } finally {
+    cancel.removeEventListener('abort', onCancel);
+  }
+}
+
 async function openStream(
   sink: Address,
   first: Outbound,
@@ -128,12 +151,8 @@ async function openStream(
   const shown = transport.showsToken ? undefined : token;
   const options = { dial: redial, detachedLife, heartbeat, watcher, token: shown, takeOver: ask?.takeOver ?? false };
   const { session } = await dialSession(options, cancel);
-  const { stream, opened } = session.open({
-    service: ask?.service ?? DEFAULT_SERVICE,
-    metadata: toMetadata(ask?.request ?? request),
-  });
-  stream.once('close', () => session.drain());
-  const { exit } = await opened;
+  const metadata = toMetadata(ask?.request ?? request);
+  const { stream, exit } = await openIn(session, { service: ask?.service ?? DEFAULT_SERVICE, metadata }, cancel);
   return {
     stream,
     delivered: stream.delivered,

@@ -3,7 +3,7 @@
  * chooses the folder to begin in; `sftp:/ROOT` is a boundary (sftp-boundary.ts).
  */
 import { realpath, stat } from 'node:fs/promises';
-import { userInfo } from 'node:os';
+import { homedir, userInfo } from 'node:os';
 import { defineTransport, type DialContext } from '../plugins/contract/index.ts';
 import { findUser, type Account } from './accounts.ts';
 import { dialCommand, type Program } from './exec-command.ts';
@@ -33,6 +33,12 @@ async function folder(path: string): Promise<string> {
 const isBelow = (path: string, root: string): boolean =>
   path === root || path.startsWith(root === '/' ? root : `${root}/`);
 
+/** Where it begins, if nothing says otherwise: at home, as with sshd. */
+async function homeOf(account: Account | undefined): Promise<string> {
+  const home = account?.home ?? homedir();
+  return (await stat(home).catch(() => undefined))?.isDirectory() ? home : '/';
+}
+
 async function prepare(address: SftpAddress, context: DialContext): Promise<Program> {
   const { readonly, user } = address;
   const account: Account | undefined = user === undefined ? undefined : await findUser(user);
@@ -41,7 +47,12 @@ async function prepare(address: SftpAddress, context: DialContext): Promise<Prog
   if (root !== undefined && start !== undefined && !isBelow(start, root))
     throw new Error(`${start} is not below ${root}`);
   const args = [...(readonly ? ['-R'] : []), ...(start === undefined ? [] : ['-d', start.replaceAll('%', '%%')])];
-  const program = { file: await locateServer(), args, cwd: account?.home, env: environment({}, account, context) };
+  const program = {
+    file: await locateServer(),
+    args,
+    cwd: await homeOf(account),
+    env: environment({}, account, context),
+  };
   if (root !== undefined) return confine(program, { root, readonly, account });
   return account === undefined ? program : asUser(program, account);
 }

@@ -28,8 +28,10 @@ async function dialCarrier({ place, tls }: WebSocketAddress, signal: AbortSignal
   return place.kind === 'tcp' ? tune(socket, KEEPALIVE) : socket;
 }
 
+const NO_TOKEN =
+  'it wants a token; say where it is: "token=file:PATH" in the address, "token:" of the host, or SLUICE_TOKEN_FILE';
+
 const REMEDIES: Readonly<Record<number, string>> = {
-  401: 'it did not accept the credentials, or wants some',
   403: 'it does not allow it',
   404: 'there is no such path on the server',
   426: 'the server wants another version of WebSocket',
@@ -77,7 +79,12 @@ async function upgrade(
     headers['sec-websocket-protocol'] ??= BYTES_SUBPROTOCOL; // a server may choose none (RFC 6455 §4.1), which ws takes for an error
   });
   ws.once('unexpected-response', (_request, { statusCode = 0 }) => {
-    const remedy = REMEDIES[statusCode] ? `: ${REMEDIES[statusCode]}` : '';
+    const remedy =
+      statusCode === 401
+        ? `: ${token === undefined ? NO_TOKEN : 'it did not accept the token'}`
+        : REMEDIES[statusCode]
+          ? `: ${REMEDIES[statusCode]}`
+          : '';
     const error = new Error(`the server answered ${statusCode} instead of an upgrade${remedy}`);
     done.reject(Object.assign(error, { final: statusCode === 401 || statusCode === 403 }));
   });

@@ -34,6 +34,7 @@ export const MESSAGE_LIMITS = {
  * records the receiver has to join by copying.
  */
 const FRAGMENT = 16 * 1024 - 8;
+const FRAGMENTS_A_MESSAGE = 4;
 const NORMAL = 1000;
 const NO_STATUS = 1005;
 const INTERNAL_ERROR = 1011;
@@ -140,12 +141,13 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
     for (const [at, message] of messages.entries()) this.#send(message, at === messages.length - 1 ? done : undefined);
   }
 
-  /** One message, in fragments. They leave in order, so the last one's callback stands for all. */
+  /** In messages of a few fragments, far below what a peer takes. They leave in order, so the last one's callback stands for all. */
   #send(chunk: Buffer, done?: (error?: Error | null) => void): void {
     if (chunk.length === 0) return done?.(); // an empty message would be our end
-    for (let at = 0; at < chunk.length; at += FRAGMENT) {
-      const fin = at + FRAGMENT >= chunk.length;
-      this.#ws.send(chunk.subarray(at, at + FRAGMENT), { binary: true, fin }, fin ? done : undefined);
+    for (let at = 0, count = 1; at < chunk.length; at += FRAGMENT, count += 1) {
+      const isLast = at + FRAGMENT >= chunk.length;
+      const fin = isLast || count % FRAGMENTS_A_MESSAGE === 0;
+      this.#ws.send(chunk.subarray(at, at + FRAGMENT), { binary: true, fin }, isLast ? done : undefined);
     }
   }
 
@@ -176,15 +178,18 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
 function joinSmall(chunks: readonly { chunk: Buffer }[]): readonly Buffer[] {
   const messages: Buffer[] = [];
   let small: Buffer[] = [];
+  let size = 0;
   const flush = (): void => {
     if (small.length > 0) messages.push(small.length === 1 ? (small[0] as Buffer) : Buffer.concat(small));
     small = [];
+    size = 0;
   };
   for (const { chunk } of chunks) {
-    if (chunk.length < FRAGMENT) small.push(chunk);
+    if (chunk.length >= FRAGMENT || size + chunk.length > FRAGMENT) flush();
+    if (chunk.length >= FRAGMENT) messages.push(chunk);
     else {
-      flush();
-      messages.push(chunk);
+      small.push(chunk);
+      size += chunk.length;
     }
   }
   flush();

@@ -5,7 +5,6 @@ import { parseAddress, type Address } from '../address.ts';
 import { locateConfig } from '../config/locate.ts';
 import { SluiceError, reasonOf, wrap } from '../errors.ts';
 import { inspectAddress } from '../inspect.ts';
-import { LIMITS } from '../limits.ts';
 import { servesOnce, type Link } from '../link.ts';
 import { printable, type LogLevel } from '../log.ts';
 import type { Outcome } from '../relay.ts';
@@ -72,7 +71,7 @@ export function readLink(source: string, sink: string, flags: LinkFlags, registr
     sink: to,
     services: readServices(flags.service, folder, registry),
     allow: flags.allow ?? [],
-    idleAfterEnd: flags.idle ?? LIMITS.idleAfterEnd,
+    idleAfterEnd: flags.idle,
     once: flags.once ?? servesOnce(from, to),
   };
 }

@@ -59,13 +59,17 @@ async function findSink(args: SshArguments, registry: Registry): Promise<Address
   const to = lastOf(args, 'to');
   const overrides = resumeOf(args);
   if (to !== undefined)
-    return parseAddress(to, { registry, role: 'sink', folder: process.cwd(), extra: overrides, session: 'always' });
+    return parseAddress(to, { registry, role: 'sink', folder: process.cwd(), overrides, session: 'always' });
   const [{ locateConfig }, { loadConfiguration }] = await Promise.all([
     import('../config/locate.ts'),
     import('../config/load.ts'),
   ]);
-  const file = locateConfig(lastOf(args, 'config'), process.env);
-  const { hosts } = await loadConfiguration(file, registry, { overrides, session: 'always' });
+  const file = locateConfig(
+    lastOf(args, 'config'),
+    process.env,
+    'name one with --config FILE, or the sink: --to ADDRESS',
+  );
+  const { hosts } = await loadConfiguration(file, registry, { host: args.host, overrides, session: 'always' });
   const sink = hosts.get(args.host);
   if (sink !== undefined) return sink;
   const names = [...hosts.keys()].join(', ') || 'none';

@@ -39,7 +39,8 @@ export interface ProxySignals {
 /**
  * borg starts its remote shell with SIGINT ignored, so that Ctrl-C lets it write a checkpoint; Node forgets that. So:
  * on a terminal SIGINT cuts; elsewhere bytes go on both ways, and an end of input after it is a cut, because a
- * pipeline that was interrupted must not look complete at its far end. A second SIGINT, TERM and HUP cut at once.
+ * pipeline that was interrupted must not look complete at its far end. A second SIGINT, TERM, HUP and
+ * USR1 (by which rsync ends its remote shell) cut at once.
  */
 export function onProxySignals({ abort, interrupt }: ProxySignals): void {
   let interrupts = 0;
@@ -49,7 +50,7 @@ export function onProxySignals({ abort, interrupt }: ProxySignals): void {
     if (onTerminal || interrupts > 1) abort(statusOfSignal('SIGINT'), 'interrupted');
     else interrupt();
   });
-  for (const name of ['SIGTERM', 'SIGHUP'] as const) {
+  for (const name of ['SIGTERM', 'SIGHUP', 'SIGUSR1'] as const) {
     process.on(name, () => abort(statusOfSignal(name), `stopped by ${name}`));
   }
 }

@@ -20,6 +20,8 @@ if (major < 22 || (major === 22 && minor < 22)) {
   process.exitCode = 255;
 } else {
   module.enableCompileCache(join(baseOrHome(process.env, 'XDG_CACHE_HOME', '.cache'), 'sluice'));
+  // rsync ends its remote shell by it, and Node would open its debugger to everybody on this machine
+  process.on('SIGUSR1', () => {});
   const args = process.argv.slice(2);
   void import('./main.ts').then(({ main }) => main(isCalledAsRsh() ? ['rsh', ...args] : args));
 }

@@ -43,6 +43,8 @@ function readLongForm(
 
 /** What an endpoint is read with besides what it says. */
 export interface EndpointOptions {
+  /** Options that count instead of those that are written. */
+  readonly overrides?: Readonly<Record<string, unknown>>;
   readonly extra?: Readonly<Record<string, unknown>>;
   readonly session?: SessionTerms['session'] | undefined;
 }
@@ -52,11 +54,12 @@ export function readEndpoint(
   role: Role,
   folder: string,
   registry: Registry,
-  { extra = {}, session }: EndpointOptions = {},
+  { extra = {}, overrides = {}, session }: EndpointOptions = {},
 ): Address {
   try {
-    if (typeof endpoint !== 'string') return readLongForm({ ...endpoint, ...extra }, role, folder, registry, session);
-    return parseAddress(endpoint, { registry, role, folder, extra, ...(session && { session }) });
+    if (typeof endpoint !== 'string')
+      return readLongForm({ ...endpoint, ...extra, ...overrides }, role, folder, registry, session);
+    return parseAddress(endpoint, { registry, role, folder, extra, overrides, ...(session && { session }) });
   } catch (error) {
     if (error instanceof EndpointError) throw error;
     const key =

@@ -1,7 +1,6 @@
 /** The `links` of a configuration: each read by itself, then compared with the others. Nothing is opened. */
 import { assertKnown } from '../access.ts';
 import type { Address } from '../address.ts';
-import { LIMITS } from '../limits.ts';
 import { servesOnce, type Link } from '../link.ts';
 import { parseDuration } from '../options.ts';
 import type { Registry } from '../registry.ts';
@@ -34,14 +33,13 @@ function readLink(entry: LinkEntry, index: number, { folder, registry, known }: 
   const allow = listOf(entry.allow);
   attempts.try(['allow'], () => assertKnown(allow, known));
   if (attempts.mistakes.length > 0 || source === undefined || sink === undefined) return attempts.mistakes;
-  const idle = entry.idle === 'off' ? 0 : parseDuration(entry.idle ?? '');
   return {
     name: entry.name,
     source,
     sink,
     services,
     allow,
-    idleAfterEnd: idle ?? LIMITS.idleAfterEnd,
+    idleAfterEnd: entry.idle === 'off' ? 0 : parseDuration(entry.idle ?? ''),
     once: servesOnce(source, sink),
   };
 }

@@ -34,6 +34,7 @@ type Read<T> = { read: Map<string, T>; mistakes: readonly Mistake[] };
 
 /** How the hosts are read for one run of `rsh`: what its command line says counts, and nothing but sessions will do. */
 export interface HostOptions {
+  readonly host: string;
   readonly overrides: Readonly<Record<string, unknown>>;
   readonly session: 'always';
 }
@@ -51,8 +52,8 @@ function readHosts(
     const path = typeof entry === 'string' ? [name] : [name, 'sink'];
     const address = attempts.try(path, () =>
       readEndpoint(sink, 'sink', folder, registry, {
-        extra: { ...extra, ...options?.overrides },
-        session: options?.session,
+        extra,
+        ...(options?.host === name && options),
       }),
     );
     if (address !== undefined) read.set(name, address);

@@ -4,7 +4,12 @@ import { join, resolve } from 'node:path';
 import { SluiceError } from '../errors.ts';
 import { baseOrHome } from '../xdg.ts';
 
-export function locateConfig(flag: string | undefined, environment: NodeJS.ProcessEnv): string {
+/** @param remedy what the command at hand takes instead */
+export function locateConfig(
+  flag: string | undefined,
+  environment: NodeJS.ProcessEnv,
+  remedy = 'name one with -c FILE',
+): string {
   const named = flag ?? environment['SLUICE_CONFIG'];
   if (named !== undefined) return resolve(named);
   const base = baseOrHome(environment, 'XDG_CONFIG_HOME', '.config');
@@ -13,6 +18,6 @@ export function locateConfig(flag: string | undefined, environment: NodeJS.Proce
   if (found !== undefined) return found;
   throw new SluiceError(
     'SLUICE_CONFIG_FILE',
-    `there is no configuration: ${places.join(' and ')} do not exist; name one with -c FILE`,
+    `there is no configuration: ${places.join(' and ')} do not exist; ${remedy}`,
   );
 }

@@ -10,9 +10,12 @@ const DENIALS: readonly string[] = ['version', 'token', 'unknown-session', 'offs
 export class DeniedError extends Error {
   override readonly name = 'DeniedError';
   readonly code: DenialCode;
+  /** Refused credentials: trying again with the same is of no use. */
+  readonly final: boolean;
   constructor(code: DenialCode, message: string) {
     super(message);
     this.code = code;
+    this.final = code === 'token';
   }
 }
 

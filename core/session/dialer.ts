@@ -61,6 +61,8 @@ class Redialer {
   readonly #over = new AbortController();
   #key: SessionKey | undefined;
   #failures = 0;
+  /** Since when nothing has got through: a carrier that comes and breaks at once is still the same outage. */
+  #outageSince: number | undefined;
 
   constructor(options: DialerOptions) {
     this.#options = options;
@@ -70,7 +72,10 @@ class Redialer {
       ...options,
       side: 'dialer',
       onOpen: options.onOpen ?? refuseAll,
-      onProgress: () => (this.#failures = 0),
+      onProgress: () => {
+        this.#failures = 0;
+        this.#outageSince = undefined;
+      },
       onDetached: (reason) => void this.#reconnect(reason),
       onEnded: (reason) => {
         this.#over.abort();
@@ -81,8 +86,8 @@ class Redialer {
 
   /** The first carrier; what fails here is the caller's to tell. */
   async connect(signal: AbortSignal): Promise<void> {
-    const { token, takeOver = false } = this.#options;
-    const { carrier, greeted } = await this.#reach(signal, { token, takeOver });
+    const { token, takeOver = false, detachedLife } = this.#options;
+    const { carrier, greeted } = await this.#reach(signal, { token, takeOver, detachedLife });
     this.#key = greeted.key;
     this.session.attach(carrier.stream, 0, greeted.early);
   }
@@ -106,7 +111,7 @@ class Redialer {
   async #reconnect(reason: Error): Promise<void> {
     const { detachedLife, watcher, redialDelay: delayOf = redialDelay } = this.#options;
     if (detachedLife > 0) watcher?.lost(reason);
-    const since = performance.now();
+    const since = (this.#outageSince ??= performance.now());
     const { signal } = this.#over;
     const stopWatching = this.#watchOutage(since, reason);
     while (!signal.aborted && !this.session.isAttached) {

@@ -27,13 +27,15 @@ export interface DialerGreeting {
   /** End what is left of this identity's sessions without a carrier. */
   readonly takeOver?: boolean;
   /** An old session to go on with. */
+  /** ms that the far side need not keep the session longer than, without a carrier. */
+  readonly detachedLife?: number;
   readonly resume?: { readonly key: SessionKey; readonly processed: number };
 }
 
 /** @throws DeniedError, OtherProtocolError, ProtocolError, or what broke the carrier; the caller frees it. */
 export async function greetAsDialer(
   carrier: Duplex,
-  { token, takeOver, resume }: DialerGreeting,
+  { token, takeOver, detachedLife, resume }: DialerGreeting,
   deadlines = HANDSHAKE_DEADLINES,
 ): Promise<Greeted> {
   const exchange = new FrameExchange(carrier, deadlines);
@@ -46,7 +48,7 @@ export async function greetAsDialer(
     if (version !== VERSION)
       throw new ProtocolError(`the far side speaks version ${version}, and this side ${VERSION}`);
     if (resume !== undefined) return await proveResume(exchange, nonces, resume, token);
-    exchange.send(FRAME.PROVE, { token, ...(takeOver && { takeOver }) });
+    exchange.send(FRAME.PROVE, { token, detachedLife, ...(takeOver && { takeOver }) });
     const { body } = await exchange.next(FRAME.PROVED);
     const key = { id: body.text('session'), secret: body.bytes('secret', SECRET_BYTES) };
     return { key, peerProcessed: 0, early: exchange.release() };

@@ -24,6 +24,8 @@ export interface GreetedDialer extends Greeted {
   readonly resumed: boolean;
   readonly who: Admitted;
   readonly takeOver: boolean;
+  /** ms after which the dialer will not come back; `undefined` if it did not say. */
+  readonly detachedLife: number | undefined;
 }
 
 /** For a person, or a program of another kind, that has come to the wrong door. */
@@ -62,8 +64,8 @@ async function answer(exchange: FrameExchange, directory: SessionDirectory): Pro
   if (type === FRAME.RESUME) return answerResume(exchange, directory, body, nonces, who);
   const key = newKey();
   exchange.send(FRAME.PROVED, { session: key.id, secret: key.secret.toString('base64') });
-  const takeOver = body.flag('takeOver');
-  return { key, peerProcessed: 0, early: exchange.release(), resumed: false, who, takeOver };
+  const [takeOver, detachedLife] = [body.flag('takeOver'), body.optionalCount('detachedLife')];
+  return { key, peerProcessed: 0, early: exchange.release(), resumed: false, who, takeOver, detachedLife };
 }
 
 /** An id alone proves nothing: what is wrong with it, and what we know of it, is told only to who has the secret. */
@@ -84,5 +86,6 @@ function answerResume(
   const mac = listenerProof({ id, secret }, nonces, processed, ours).toString('base64');
   exchange.send(FRAME.RESUMED, { processed: ours, mac });
   const key = { id, secret };
-  return { key, peerProcessed: processed, early: exchange.release(), resumed: true, who, takeOver: false };
+  const early = exchange.release();
+  return { key, peerProcessed: processed, early, resumed: true, who, takeOver: false, detachedLife: undefined };
 }

@@ -29,6 +29,10 @@ export class Body {
     return this.#fields[name] === undefined ? undefined : this.text(name);
   }
 
+  optionalCount(name: string): number | undefined {
+    return this.#fields[name] === undefined ? undefined : this.count(name);
+  }
+
   flag(name: string): boolean {
     return this.#fields[name] === true;
   }

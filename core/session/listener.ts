@@ -6,7 +6,7 @@
 import { tooMany } from './detached.ts';
 import { HANDSHAKE_DEADLINES, type HandshakeDeadlines } from './exchange.ts';
 import { sayFarewell } from './carrier.ts';
-import { greetAsListener, type GreetedDialer, type SessionDirectory, type SessionKey } from './handshake.ts';
+import { greetAsListener, type GreetedDialer, type SessionDirectory } from './handshake.ts';
 import { Session, type OpenAnswer, type OpenRequest, type SessionLimits } from './session.ts';
 import type { Admitted, Inbound, Log, Peer } from '../../plugins/contract/index.ts';
 
@@ -33,6 +33,8 @@ interface Known {
   readonly session: Session;
   readonly secret: Buffer;
   readonly who: Admitted;
+  /** ms: ours, or what the dialer asked for where that is less. */
+  readonly detachedLife: number;
   peer: Peer;
   /** When it lost its carrier. */
   since: number;
@@ -88,9 +90,10 @@ export class SessionListener {
     for (const { session, who } of this.#sessions.values()) if (concerns(who)) session.end(reason);
   }
 
-  #take({ stream, peer }: Inbound, { key, peerProcessed, early, resumed, who, takeOver }: GreetedDialer): void {
+  #take({ stream, peer }: Inbound, greeted: GreetedDialer): void {
+    const { key, peerProcessed, early, resumed, who, takeOver } = greeted;
     if (takeOver) this.#endDetachedOf(who);
-    const known = resumed ? this.#sessions.get(key.id) : this.#begin(key, who, peer);
+    const known = resumed ? this.#sessions.get(key.id) : this.#begin(greeted, peer);
     if (known === undefined) throw new Error('the session ended while it was being resumed');
     clearTimeout(known.timer);
     known.peer = peer;
@@ -125,7 +128,7 @@ export class SessionListener {
     }
   }
 
-  #begin({ id, secret }: SessionKey, who: Admitted, peer: Peer): Known {
+  #begin({ key: { id, secret }, who, detachedLife: asked }: GreetedDialer, peer: Peer): Known {
     const session = new Session({
       ...this.#options,
       side: 'listener',
@@ -139,13 +142,15 @@ export class SessionListener {
           this.#options.log.warn('session ended', { peer: known.peer.address, reason: reason.message });
       },
     });
-    const known: Known = { session, secret, who, peer, since: 0, timer: undefined };
+    const detachedLife = Math.min(this.#options.detachedLife, asked ?? this.#options.detachedLife);
+    const known: Known = { session, secret, who, peer, detachedLife, since: 0, timer: undefined };
     this.#sessions.set(id, known);
     return known;
   }
 
   #onDetached(known: Known, reason: Error): void {
-    const { detachedLife, log } = this.#options;
+    const { log } = this.#options;
+    const { detachedLife } = known;
     if (detachedLife === 0) return known.session.end(reason);
     const seconds = detachedLife / 1000;
     log.info('session lost its connection', { peer: known.peer.address, reason: reason.message, seconds });

@@ -117,7 +117,7 @@ export class OpenStreams {
   }
 
   #add(id: number): SessionStream {
-    const stream = new SessionStream(id, this.#host);
+    const stream = new SessionStream(id, !this.#isOurs(id), this.#host);
     stream.on('error', ignore); // who uses it listens too; a reset nobody waits for must not end the process
     this.#streams.set(id, stream);
     return stream;

@@ -136,7 +136,7 @@ export class Session {
     if (this.#ended) return void carrier.destroy();
     this.#carrier = carrier;
     this.#inbox = new Inbox(this.#inboxHost);
-    this.#acceptAck(peerProcessed);
+    this.#acknowledged(peerProcessed);
     listen(carrier, {
       read: (chunk) => this.#read(carrier, chunk),
       lost: (reason) => this.#lose(carrier, reason),
@@ -146,6 +146,7 @@ export class Session {
     this.#outbox.attach(carrier);
     if (early.length > 0) this.#read(carrier, early);
     carrier.resume(); // the handshake has paused it
+    this.#endIfDrained();
   }
 
   /** Lets the carrier go: the far side has proved that it comes back on another, and not a byte more of this one counts. */
@@ -218,11 +219,15 @@ export class Session {
   }
 
   #acceptAck(offset: number): void {
+    this.#acknowledged(offset);
+    this.#endIfDrained();
+  }
+
+  #acknowledged(offset: number): void {
     if (!this.#outbox.acknowledge(offset)) return;
     this.#heartbeat.acknowledged();
     this.#deliveries.acknowledged(offset);
     this.#options.onProgress();
-    this.#endIfDrained();
   }
 
   // ---- the end of a carrier, and of the session

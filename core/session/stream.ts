@@ -16,6 +16,7 @@ import { Duplex, Readable, Writable } from 'node:stream';
 import { Allowance, Grant, type GrowthBudget } from './credit.ts';
 import { encodeExit, parseExit } from './exit-status.ts';
 import { FRAME, MAX_PAYLOAD, ProtocolError, decodeReason, encodeReason, frameName, readU32 } from './frames.ts';
+import { SMALL, SmallFrames } from './small-frames.ts';
 import { SendQueue, type Done, type OutgoingFrame } from './send-queue.ts';
 import type { Frame, FrameType } from './frames.ts';
 import type { ExitStatus, ReleasingStream } from '../../plugins/contract/index.ts';
@@ -40,20 +41,11 @@ export interface StreamHost {
 /** The reason of a reset after the last word: the reader has all it will get, and wants no more. */
 const DONE = encodeReason('done');
 
-/** Bytes below which data is copied: a few that nobody reads must not keep all those with which they arrived. */
-const SMALL = 8 * 1024;
-
-function copyOf({ length, pieces }: Frame): Buffer {
-  const copy = Buffer.allocUnsafeSlow(length);
-  let at = 0;
-  for (const piece of pieces) at += piece.copy(copy, at);
-  return copy;
-}
-
 export class SessionStream extends Duplex implements ReleasingStream {
   /** A write calls back when its last byte has been copied into a frame. */
   readonly releasesChunks = true;
   readonly id: number;
+  readonly #isTheirs: boolean;
   readonly #host: StreamHost;
   readonly #queue = new SendQueue();
   readonly #allowance = new Allowance();
@@ -62,6 +54,8 @@ export class SessionStream extends Duplex implements ReleasingStream {
   readonly #delivered = Promise.withResolvers<boolean>();
   /** Made when somebody uses it: most streams have none. */
   #diagnostics: Readable | undefined;
+  #said: SmallFrames | undefined;
+  readonly #data = new SmallFrames(this);
   #endQueued = false;
   #endSent = false;
   #endReceived = false;
@@ -72,9 +66,11 @@ export class SessionStream extends Duplex implements ReleasingStream {
   /** Our last word is in the queue: it goes out even if our side closes before. */
   #isLeaving = false;
 
-  constructor(id: number, host: StreamHost) {
+  /** @param isTheirs the far side has opened it */
+  constructor(id: number, isTheirs: boolean, host: StreamHost) {
     super({ allowHalfOpen: true, autoDestroy: false, writableHighWaterMark: 4 * MAX_PAYLOAD });
     this.id = id;
+    this.#isTheirs = isTheirs;
     this.#host = host;
     this.#grant = new Grant(host.budget);
     this.once('end', () => this.#closeIfOver());
@@ -94,7 +90,14 @@ export class SessionStream extends Duplex implements ReleasingStream {
   /** What the far side says beside its data. */
   get diagnostics(): Readable {
     if (this.#diagnostics === undefined) {
-      this.#diagnostics = new Readable({ read: () => this.#grantMore() });
+      const diagnostics = new Readable({
+        read: () => {
+          this.#said?.flush();
+          this.#grantMore();
+        },
+      });
+      this.#diagnostics = diagnostics;
+      this.#said = new SmallFrames(diagnostics);
       if (this.#isOver) this.#diagnostics.push(null);
     }
     return this.#diagnostics;
@@ -189,7 +192,7 @@ export class SessionStream extends Duplex implements ReleasingStream {
   receive(frame: Frame): void {
     const { type } = frame;
     if (type === FRAME.DATA) return this.#receiveData(frame);
-    if (type === FRAME.STDERR) return this.#receiveDiagnostics(copyOf(frame));
+    if (type === FRAME.STDERR) return this.#receiveDiagnostics(frame);
     if (type === FRAME.END) return this.#receiveEnd(frame);
     if (type === FRAME.EXIT) return this.#receiveExit(frame.payload);
     if (type === FRAME.CREDIT) return this.#receiveCredit(frame.payload);
@@ -204,9 +207,12 @@ export class SessionStream extends Duplex implements ReleasingStream {
     this.destroy(error);
   }
 
-  /** After the far side's end and status it only says that it reads no more; before them it is a cut. */
+  /**
+   * From the side that serves, after its end and status, it only says that it reads no more. Before them it is a cut, and
+   * so it is always from the side that asked: whoever asked for something does not say that it has had enough by an end.
+   */
   #receiveReset(reason: string): void {
-    if (!this.#endReceived || this.#awaitsExit) return this.reset(`reset by the far side: ${reason}`);
+    if (this.#isTheirs || !this.#endReceived || this.#awaitsExit) return this.reset(`reset by the far side: ${reason}`);
     this.#finish();
     if (this.readableEnded) this.destroy();
     else this.once('end', () => this.destroy());
@@ -216,19 +222,25 @@ export class SessionStream extends Duplex implements ReleasingStream {
     const { length } = frame;
     if (this.#endReceived) throw new ProtocolError('data after the end');
     this.#grant.spend(length);
-    if (length < SMALL) this.push(copyOf(frame));
-    else for (const piece of frame.pieces) this.push(piece);
+    if (length < SMALL) return this.#data.add(frame);
+    this.#data.flush();
+    for (const piece of frame.pieces) this.push(piece);
   }
 
-  #receiveDiagnostics(payload: Buffer): void {
-    this.#grant.spend(payload.length);
-    if (!this.destroyed) this.diagnostics.push(payload);
+  #receiveDiagnostics(frame: Frame): void {
+    this.#grant.spend(frame.length);
+    if (this.destroyed) return;
+    const { diagnostics } = this;
+    if (frame.length < SMALL) return this.#said?.add(frame);
+    this.#said?.flush();
+    for (const piece of frame.pieces) diagnostics.push(piece);
   }
 
   #receiveEnd({ length }: Frame): void {
     if (length > 0) throw new ProtocolError('an end with bytes in it');
     if (this.#endReceived) throw new ProtocolError('a second end');
     this.#endReceived = true;
+    this.#data.flush();
     this.push(null);
     this.#finishIfDone();
   }
@@ -245,11 +257,12 @@ export class SessionStream extends Duplex implements ReleasingStream {
   }
 
   override _read(): void {
+    this.#data.flush();
     this.#grantMore();
   }
 
   get #unread(): number {
-    return this.readableLength + (this.#diagnostics?.readableLength ?? 0);
+    return this.readableLength + this.#data.size + (this.#diagnostics?.readableLength ?? 0) + (this.#said?.size ?? 0);
   }
 
   #grantMore(): void {
@@ -277,6 +290,7 @@ export class SessionStream extends Duplex implements ReleasingStream {
     if (error !== undefined) this.settle(false);
     this.#queue.clear(error);
     this.#grant.release();
+    this.#said?.flush();
     this.#diagnostics?.push(null);
     this.#exited.resolve(undefined);
     this.#host.finished(this);

@@ -1,5 +1,6 @@
 /** `sluice rsh` does what its callers expect of ssh: output, standard error, status and ends; and says what went wrong. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -71,6 +72,52 @@ describe('rsh carries', () => {
     const { stdout, code } = await far.run(['far'], 'echo $((6 * 7))\nexit 4\n');
     assert.deepEqual([stdout.toString(), code], ['42\n', 4]);
   });
+});
+
+describe('a far command is cut, and not left behind,', () => {
+  const waiting = 'echo ready; trap "exit 0" TERM; sleep 60 & wait';
+
+  for (const [signal, status] of [
+    ['SIGTERM', 143],
+    ['SIGUSR1', 138],
+  ] as const) {
+    it(`when its client gets ${signal}, also after the end of its input; and no debugger is opened`, async (t) => {
+      const scope = new Scope(t);
+      const far = await startFar(scope, 'wss', SHELL);
+      const client = start(scope, far.rsh, ['far', waiting], { env: far.environment });
+      client.child.stdin.end('all of it');
+      await once(client.child.stdout, 'data');
+      client.child.kill(signal);
+      const { code, stderr } = await client.ended;
+      assert.equal(code, status);
+      assert.doesNotMatch(stderr, /Debugger/);
+      await far.gateway.untilStderr(/closed .*how=cut by=source/);
+    });
+  }
+
+  it('at once when a client that would not come back is gone', async (t) => {
+    const scope = new Scope(t);
+    const far = await startFar(scope, 'tls', SHELL, { options: ['--no-resume'] });
+    const client = start(scope, far.rsh, ['far', waiting], { env: far.environment });
+    await once(client.child.stdout, 'data');
+    client.child.kill('SIGKILL');
+    await far.gateway.untilStderr(/closed .*how=cut by=source/);
+  });
+});
+
+it('all of a far command’s standard error arrives, however slowly it is read', async (t) => {
+  const scope = new Scope(t);
+  const far = await startFar(scope, 'wss', SHELL);
+  const command = 'head -c 3000000 /dev/zero >&2; exit 3';
+  const { stdout } = await run(
+    scope,
+    'sh',
+    ['-c', `'${far.rsh}' far '${command}' 2>&1 >/dev/null </dev/null | (sleep 1; wc -c)`],
+    {
+      env: far.environment,
+    },
+  );
+  assert.equal(stdout.toString().trim(), '3000000');
 });
 
 describe('rsh ends', () => {

@@ -173,3 +173,18 @@ it('a WebSocket to dial has the usual port of its scheme where none is given', (
   assert.deepEqual(placeOf('ws://[::1]/p'), { kind: 'tcp', host: '::1', port: 80 });
   assert.throws(() => read('wss://h/p?cert=self', 'source'), /expected HOST:PORT/);
 });
+
+it('a token that somebody writes into an address is not repeated by what refuses it', () => {
+  const secret = 'slu_laptop_0123456789abcdef';
+  for (const text of [
+    `wss://h/x?token=${secret}`,
+    `wss://h/x?token=${secret}&pni=1`,
+    `wss://h/x?header=A: ${secret}&%`,
+  ]) {
+    assert.throws(
+      () => parseAddress(text, { registry, role: 'sink', folder: '/' }),
+      (error: Error) => !error.message.includes(secret),
+      text,
+    );
+  }
+});

@@ -18,7 +18,7 @@ const list = (what: string, names: readonly string[]): string =>
   names.length > 0 ? `, ${what} ${names.join(' ')}` : '';
 
 const describeLink = ({ name, source, sink, idleAfterEnd, allow, services }: Link): string =>
-  `${name}: ${source.text} → ${sink.text}, idle ${idleAfterEnd}${list('allow', allow)}${list('services', [...services.keys()])}`;
+  `${name}: ${source.text} → ${sink.text}, idle ${idleAfterEnd ?? 'default'}${list('allow', allow)}${list('services', [...services.keys()])}`;
 
 const describeHost = ([name, { text, detachedLife }]: readonly [string, Address]): string =>
   `host ${name}: ${text}, resume ${detachedLife}`;

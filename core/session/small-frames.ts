@@ -1,0 +1,38 @@
+/**
+ * Small pieces of a stream that arrive while nobody reads. A few bytes must not keep the chunk of the carrier in which they
+ * came, and a frame of one byte must not cost a buffer of its own: a peer could take hundreds of times what it was granted.
+ */
+import type { Readable } from 'node:stream';
+import type { Frame } from './frames.ts';
+
+/** Bytes of a payload below which it is copied. */
+export const SMALL = 8 * 1024;
+const BLOCK = 2 * SMALL;
+
+export class SmallFrames {
+  readonly #target: Readable;
+  #block: Buffer | undefined;
+  /** Bytes that wait here. */
+  size = 0;
+
+  /** @param target gets them, in order with whatever else is pushed after `flush` */
+  constructor(target: Readable) {
+    this.#target = target;
+  }
+
+  add({ length, pieces }: Frame): void {
+    if (length === 0) return;
+    if (this.size + length > BLOCK) this.flush();
+    this.#block ??= Buffer.allocUnsafeSlow(this.#target.readableLength === 0 ? length : BLOCK);
+    for (const piece of pieces) this.size += piece.copy(this.#block, this.size);
+    if (this.#target.readableLength === 0 || this.size === this.#block.length) this.flush();
+  }
+
+  /** To be called before anything else is pushed, and when somebody reads. */
+  flush(): void {
+    const [block, { size }] = [this.#block, this];
+    this.#block = undefined;
+    this.size = 0;
+    if (block !== undefined) this.#target.push(block.subarray(0, size));
+  }
+}
