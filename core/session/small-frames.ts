@@ -28,7 +28,7 @@ export class SmallFrames {
     if (this.#target.readableLength === 0 || this.size === this.#block.length) this.flush();
   }
 
-  /** To be called before anything else is pushed, and when somebody reads. */
+  /** To be called before anything else is pushed, and before every read: nothing else would bring what waits here. */
   flush(): void {
     const [block, { size }] = [this.#block, this];
     this.#block = undefined;

@@ -90,12 +90,12 @@ export class SessionStream extends Duplex implements ReleasingStream {
   /** What the far side says beside its data. */
   get diagnostics(): Readable {
     if (this.#diagnostics === undefined) {
-      const diagnostics = new Readable({
-        read: () => {
-          this.#said?.flush();
-          this.#grantMore();
-        },
-      });
+      const diagnostics = new Readable({ read: () => this.#grantMore() });
+      const { read } = diagnostics;
+      diagnostics.read = (size) => {
+        this.#said?.flush();
+        return read.call(diagnostics, size) as unknown;
+      };
       this.#diagnostics = diagnostics;
       this.#said = new SmallFrames(diagnostics);
       if (this.#isOver) this.#diagnostics.push(null);
@@ -256,8 +256,13 @@ export class SessionStream extends Duplex implements ReleasingStream {
     this.#host.ready(this);
   }
 
-  override _read(): void {
+  /** Whoever reads, reads what waits: Readable asks for more (`_read`) only once, and not again before something was pushed. */
+  override read(size?: number): unknown {
     this.#data.flush();
+    return super.read(size);
+  }
+
+  override _read(): void {
     this.#grantMore();
   }
 

@@ -223,6 +223,26 @@ describe('a running session that gets any bytes', () => {
     await turn();
   });
 
+  it('delivers a few bytes that came while nobody read, when somebody does', async () => {
+    const { there, session, answers } = victim('listener', true);
+    there.write(encodeFrame(FRAME.OPEN, 1, OPEN));
+    await turn();
+    const stream = answers[0]?.stream;
+    const got: Buffer[] = [];
+    stream?.on('data', (chunk: Buffer) => got.push(chunk));
+    stream?.pause();
+    for (let count = 0; count < 5; count += 1) {
+      there.write(encodeFrame(FRAME.DATA, 1, Buffer.alloc(10, count)));
+      await turn();
+    }
+    stream?.resume();
+    await turn();
+    assert.equal(Buffer.concat(got).length, 50);
+    session.end(new Error('the test is over'));
+    there.destroy();
+    await turn();
+  });
+
   it('refuses a length of two gigabytes at its header', async () => {
     const { there, reason } = victim('listener', true);
     there.write(encodeHeader(FRAME.DATA, 1, 2 ** 31));
