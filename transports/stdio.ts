@@ -13,6 +13,8 @@ export interface StdioHost {
   interrupted(): boolean;
   /** Nothing is read from standard input, as by ssh -n. */
   readonly isInputEmpty?: boolean;
+  /** Standard output ends with the process, as ssh's does: borg 1 reads nothing more of standard error once it has ended. */
+  readonly holdsOutput?: boolean;
 }
 
 const isPipe = (fd: number): boolean => {
@@ -49,11 +51,13 @@ function closeOutput(): void {
 class StdioStream extends Duplex implements ReleasingStream {
   readonly releasesChunks = true;
   readonly #input: Readable;
+  readonly #holdsOutput: boolean;
   readonly #output = openOutput();
 
   constructor(host: StdioHost) {
     super({ allowHalfOpen: true });
     this.#input = openInput(host);
+    this.#holdsOutput = host.holdsOutput ?? false;
     this.#input.on('data', (chunk) => {
       if (!this.push(chunk)) this.#input.pause();
     });
@@ -84,7 +88,7 @@ class StdioStream extends Duplex implements ReleasingStream {
   }
 
   override _final(done: () => void): void {
-    if (this.#output === process.stdout) return done(); // a file or a terminal (a Socket to Node) closes with us
+    if (this.#holdsOutput || this.#output === process.stdout) return done(); // a file or a terminal (a Socket to Node) closes with us
     if (isOneSocket()) {
       this.#output.once('close', done).end(); // closing one of its two descriptors would tell nobody
       return;

@@ -28,8 +28,9 @@ export interface EnvironmentOptions {
   readonly level?: LogLevel;
   /** The command stands in for ssh: it tells its failure itself, and of a lost connection only a person at a terminal. */
   readonly isStandIn?: boolean;
-  /** Nothing is read from standard input. */
+  /** Nothing is read from standard input; standard output ends with the process. */
   readonly isInputEmpty?: boolean;
+  readonly holdsOutput?: boolean;
   /** Called before a line of the log is written. */
   readonly beforeLine?: () => void;
 }
@@ -72,6 +73,7 @@ export async function createEnvironment(
     level = 'info',
     isStandIn = false,
     isInputEmpty = false,
+    holdsOutput = false,
     beforeLine,
   }: EnvironmentOptions = {},
 ): Promise<Environment> {
@@ -84,7 +86,7 @@ export async function createEnvironment(
     ...(beforeLine && { beforeLine }),
   });
   let isInterrupted = false;
-  const transports = builtInTransports({ interrupted: () => isInterrupted, isInputEmpty });
+  const transports = builtInTransports({ interrupted: () => isInterrupted, isInputEmpty, holdsOutput });
   const options = gatewayOptions(isStandIn && output.isTTY, isStandIn);
   const { registry, gateway } = await compose({ log, folders: createFolders(process.env), transports, options });
   for (const plugin of flags.plugin ?? []) {

@@ -156,7 +156,12 @@ export async function runRsh(args: readonly string[], showHelp: () => void): Pro
   }
   if (parsed.isProbe) return 0; // git asks whether this is an ssh, and reads nothing
   const { isInputEmpty } = parsed;
-  const environment = await createEnvironment(globalFlags(parsed), { level: 'warning', isStandIn: true, isInputEmpty });
+  const environment = await createEnvironment(globalFlags(parsed), {
+    level: 'warning',
+    isStandIn: true,
+    isInputEmpty,
+    holdsOutput: true,
+  });
   const { gateway, log } = environment;
   if (parsed.ignored.length > 0) log.debug('ignored, as it has no meaning here', { options: parsed.ignored.join(' ') });
   const signalled = watchAsProxy(environment);
