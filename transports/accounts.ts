@@ -26,8 +26,8 @@ async function entry(database: 'passwd' | 'group', key: string): Promise<string[
 
 /** @throws Error if there is no such user. `key` is a name or a number. */
 export async function findUser(key: string): Promise<Account> {
-  const [name = '', , uid, gid, , home = '/', shell = '/bin/sh'] = await entry('passwd', key);
-  return { name, uid: Number(uid), gid: Number(gid), home, shell };
+  const [name = '', , uid, gid, , home = '/', shell] = await entry('passwd', key);
+  return { name, uid: Number(uid), gid: Number(gid), home, shell: shell || '/bin/sh' }; // an empty field means it, passwd(5)
 }
 
 /** The number of a group. @throws Error if there is none. */

@@ -1,11 +1,10 @@
 /** `sluice link` and `sluice connect`: one link, from the command line. */
 import { assertKnown } from '../access.ts';
-import { ANYONE } from '../link.ts';
 import { parseAddress, type Address } from '../address.ts';
 import { locateConfig } from '../config/locate.ts';
 import { SluiceError, reasonOf, wrap } from '../errors.ts';
 import { inspectAddress } from '../inspect.ts';
-import { servesOnce, type Link } from '../link.ts';
+import { ANYONE, servesOnce, type Link } from '../link.ts';
 import { printable, type LogLevel } from '../log.ts';
 import type { Outcome } from '../relay.ts';
 import type { Registry } from '../registry.ts';

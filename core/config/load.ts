@@ -1,11 +1,10 @@
 /** From a configuration file to what it says: read, checked as a whole, each mistake with its place; nothing is opened. */
 import { dirname } from 'node:path';
-import type { Address } from '../address.ts';
+import { pathResolver, type Address } from '../address.ts';
 import { SluiceError, reasonOf } from '../errors.ts';
 import { Identities } from '../identities.ts';
 import type { Link } from '../link.ts';
 import { loadPlugin } from '../loader.ts';
-import { pathResolver } from '../address.ts';
 import { readOwnFile } from '../own-file.ts';
 import type { Registry } from '../registry.ts';
 import { parseTokenReference, readTokenHash, type TokenReference } from '../token.ts';

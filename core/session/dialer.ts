@@ -132,7 +132,14 @@ class Redialer {
       const { idleSince = Number.POSITIVE_INFINITY } = this.session;
       const left = Math.min(since + detachedLife, Math.max(since, idleSince) + IDLE_LIFE) - now;
       if (left > 0) timer = setTimeout(look, Math.min(left, LOOK));
-      else this.session.end(new Error(`no connection for ${Math.round((now - since) / 1000)} s: ${reason.message}`));
+      else
+        this.session.end(
+          new Error(
+            detachedLife === 0
+              ? `the connection was lost: ${reason.message}`
+              : `no connection for ${Math.round((now - since) / 1000)} s: ${reason.message}`,
+          ),
+        );
     };
     look();
     return () => clearTimeout(timer);

@@ -24,7 +24,7 @@ export class OtherProtocolError extends ProtocolError {}
 /** Characters of what it said that a message shows. */
 const MOST_SHOWN = 60;
 
-/** A first frame has at most 4 KiB, so it begins with two zeros: nothing that is readable does, and no TLS either. */
+/** A first frame has at most 4 KiB, so it begins with zeros: nothing that is readable does, and no TLS either. */
 const isFrameStart = (bytes: Buffer): boolean => bytes.length === 0 || bytes[0] === 0;
 
 /** Reads and writes handshake frames on a carrier, which stays the caller's. */

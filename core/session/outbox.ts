@@ -22,19 +22,18 @@ import { SendWindow } from './window.ts';
 const CONTROL_RESERVE = 256 * 1024;
 /** Bytes that may wait in the carrier: what is there can neither be overtaken nor taken back. */
 const CARRIER_AHEAD = 128 * 1024;
+/**
+ * The same, and the least window, where there is but one stream, behind whose data nobody waits: more in one go costs less, and neither end of the
+ * path runs dry while the other's process does something else.
+ */
+const CARRIER_AHEAD_ALONE = 512 * 1024;
+const WINDOW_ALONE = 2 * 1024 * 1024;
 
 /**
  * The memory of a frame is used again when the far side has it and the carrier has let go of it. A socket tells when; a
  * stream that hands buffers on (in memory) does not, and gets copies.
  */
 const lendsMemory = (carrier: Duplex): boolean => carrier instanceof Socket || 'releasesChunks' in carrier;
-
-/**
- * The same where there is but one stream, behind whose data nobody waits: more in one go costs less, and neither end of the
- * path runs dry while the other's process does something else.
- */
-const CARRIER_AHEAD_ALONE = 512 * 1024;
-const WINDOW_ALONE = 2 * 1024 * 1024;
 
 /** Frames of one carrier, of which only the newest counts. */
 type Latest = typeof FRAME.PING | typeof FRAME.ACK | typeof FRAME.PONG;
