@@ -5,7 +5,7 @@ import type { Scope } from './scope.ts';
 /** Bytes of a connection that was good for something: more than its handshakes. */
 const FRUITFUL = 16 * 1024;
 /** How much longer a connection may live at most, where those before it came to nothing. */
-const MOST_PATIENCE = 8;
+const MOST_PATIENCE = 4;
 
 export interface Weather {
   /** ms that the first connection lives: if that comes to nothing, its client is told so, and need not try again. */

@@ -227,15 +227,15 @@ describe('a running session that gets any bytes', () => {
     const { there, session, answers } = victim('listener', true);
     there.write(encodeFrame(FRAME.OPEN, 1, OPEN));
     await turn();
-    const stream = answers[0]?.stream;
+    const opened = answers[0]?.stream;
     const got: Buffer[] = [];
-    stream?.on('data', (chunk: Buffer) => got.push(chunk));
-    stream?.pause();
+    opened?.on('data', (chunk: Buffer) => got.push(chunk));
+    opened?.pause();
     for (let count = 0; count < 5; count += 1) {
       there.write(encodeFrame(FRAME.DATA, 1, Buffer.alloc(10, count)));
       await turn();
     }
-    stream?.resume();
+    opened?.resume();
     await turn();
     assert.equal(Buffer.concat(got).length, 50);
     session.end(new Error('the test is over'));
