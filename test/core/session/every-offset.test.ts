@@ -88,7 +88,7 @@ async function outcome(wires: readonly Chaos[], detachedLife: number): Promise<'
   } catch (error) {
     const { message } = error as Error;
     if (/handshake|speak the session|^the wire was cut/.test(message)) return 'no session';
-    if (/no connection|reset by the far side/.test(message)) return 'aborted';
+    if (/no connection|^the connection was lost|reset by the far side/.test(message)) return 'aborted';
     throw error;
   } finally {
     net.listener.end(new Error('the test is over'));
