@@ -6,11 +6,13 @@ import { ANYONE, type Link } from './link.ts';
 import { SluiceError } from './errors.ts';
 import type { Identity, Listener } from '../plugins/contract/index.ts';
 
-/** The one answer to "may they". A link that names nobody is local, or `judgeAccess` had refused it. */
-export function authorize(identity: Identity | undefined, { allow, sink }: Link, _service: string): boolean {
-  if (allow.includes(ANYONE) || (allow.length === 0 && !sink.transport.needsIdentity)) return true;
-  return identity !== undefined && allow.includes(identity.name);
-}
+/** Whether a list lets somebody in. One that names nobody is for what is local, or `judgeAccess` had refused it. */
+export const allows = (allow: readonly string[], identity: Identity | undefined): boolean =>
+  allow.length === 0 || allow.includes(ANYONE) || (identity !== undefined && allow.includes(identity.name));
+
+/** The one answer to "may they". */
+export const authorize = (identity: Identity | undefined, { allow, sink }: Link, _service: string): boolean =>
+  allows(allow, identity) && (allow.length > 0 || !sink.transport.needsIdentity);
 
 /** What is wrong with who may use a link, as far as its addresses tell. */
 export function accessFaults({ source, sink, services, allow }: Link): string[] {
@@ -21,7 +23,7 @@ export function accessFaults({ source, sink, services, allow }: Link): string[] 
     faults.push(
       `${demanding.text} does whatever its client asks for, and the link does not say who may use it; name them: "allow: [NAME]"`,
     );
-  if (isNamed && source.session !== 'always' && source.transport.negotiates !== true)
+  if (isNamed && source.session !== 'always' && !source.transport.negotiates && !source.transport.identifies)
     faults.push(`over ${source.scheme} nobody can prove who they are; add session=yes to ${source.text}`);
   return faults;
 }
@@ -32,12 +34,12 @@ export function assertAccess(link: Link): void {
   if (fault !== undefined) throw new SluiceError('SLUICE_ACCESS', `link "${link.name}": ${fault}`);
 }
 
-/** @throws SluiceError SLUICE_ACCESS if a network can reach the source and the link does not say who may use it. */
-export function judgeAccess(link: Link, listener: Listener): void {
-  if (listener.reach === 'local' || link.allow.length > 0) return;
+/** @throws SluiceError SLUICE_ACCESS if a network can reach the source and nothing says who may use it. */
+export function judgeAccess({ title, allow }: { title: string; allow: readonly string[] }, listener: Listener): void {
+  if (listener.reach === 'local' || allow.length > 0) return;
   throw new SluiceError(
     'SLUICE_ACCESS',
-    `link "${link.name}": ${listener.address} can be reached from the network, and nobody is allowed to use it; ` +
+    `${title}: ${listener.address} can be reached from the network, and nobody is allowed to use it; ` +
       'listen on 127.0.0.1, [::1] or a UNIX socket, or say who may: "--allow NAME" or "--allow anyone", "allow:" in a configuration',
   );
 }

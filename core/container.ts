@@ -38,8 +38,8 @@ export function createContainer({ log, folders, transports, options = {} }: Sing
   container
     .bind(tokens.gateway)
     .toResolvedValue(
-      (own: CoreLog, where: Folders, how: GatewayOptions) => new Gateway(own, where, how),
-      [tokens.log, tokens.folders, tokens.options],
+      (own: CoreLog, where: Folders, registry: Registry, how: GatewayOptions) => new Gateway(own, where, registry, how),
+      [tokens.log, tokens.folders, tokens.registry, tokens.options],
     );
   return container;
 }

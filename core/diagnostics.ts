@@ -47,7 +47,9 @@ function tokenBucket(): (bytes: number) => boolean {
   };
 }
 
-function logLines(from: Readable, log: Log): void {
+/** Line by line. A command that carries our own session (an ssh) is heard at `warn`: what it says is about its trouble. */
+export function logLines(from: Readable, log: Log, level: 'info' | 'warn' = 'info'): void {
+  from.on('error', () => {});
   const take = tokenBucket();
   let partial = '';
   let dropped = 0;
@@ -55,7 +57,7 @@ function logLines(from: Readable, log: Log): void {
     if (line === '') return;
     if (!take(line.length)) dropped += 1;
     else {
-      log.info('stderr', dropped > 0 ? { line, dropped } : { line });
+      log[level]('stderr', dropped > 0 ? { line, dropped } : { line });
       dropped = 0;
     }
   };

@@ -25,7 +25,8 @@ export async function dial(
     attempt.abort(reason);
   };
   const onCancel = (): void => giveUp(SluiceError.is(cancel.reason) ? cancel.reason.message : 'the source went away');
-  const deadline = setTimeout(() => giveUp(`no answer within ${LIMITS.dialTimeout / 1000} s`), LIMITS.dialTimeout);
+  const patience = LIMITS.dialTimeout + (sink.transport.dialTimeout?.(sink.parsed) ?? 0);
+  const deadline = setTimeout(() => giveUp(`no answer within ${patience / 1000} s`), patience);
   cancel.addEventListener('abort', onCancel);
   if (cancel.aborted) onCancel();
   const dialed = start(sink, { ...context, signal: attempt.signal });

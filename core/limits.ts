@@ -15,6 +15,10 @@ export const LIMITS = {
   detachedLife: 120_000,
   /** ms of silence after which the far end of a session is asked for a sign of life. */
   heartbeat: 15_000,
+  /** ms, on average, between looks whether a better address of a tunnel answers again. */
+  betterAddress: 30_000,
+  /** ms that a new stream waits for the far side of a tunnel. */
+  tunnelWait: 10_000,
   /** Sessions of one link that may wait for their carrier at once. */
   detachedSessions: 512,
   /** Connections of one gateway. Two descriptors each: under the usual hard limit of 1,048,576 and far above use. */

@@ -2,16 +2,17 @@
  * The life of one connection: hand-off, or dial and relay; one log line when it opens, one when it has closed.
  * Owns the inbound from the call on, and everything made for it.
  */
-import { isPrivate, type Address } from './address.ts';
+import type { Address } from './address.ts';
 import { carryDiagnostics } from './diagnostics.ts';
 import { SluiceError, wrap } from './errors.ts';
 import { handOff, superviseHandOff } from './handoff.ts';
 import { LIMITS } from './limits.ts';
 import type { Link } from './link.ts';
 import type { CoreLog } from './log.ts';
-import { canShowToken, protocolsOf, reach, type ReachContext } from './sessions.ts';
+import { protocolsOf, reach, tokenFor, type ReachContext } from './sessions.ts';
 import { readToken, type TokenReference } from './token.ts';
 import { Relay, abortConnection, type Outcome } from './relay.ts';
+import type { Variables } from './tunnels/within-reach.ts';
 import type { ExitStatus, Folders, Inbound, Outbound } from '../plugins/contract/index.ts';
 
 export interface Traffic {
@@ -35,6 +36,8 @@ export interface ServeContext {
   /** Where the token is that is shown to sinks whose address names none. */
   readonly token: TokenReference | undefined;
   readonly loudness: Loudness;
+  /** What a command that a far side has started finds within its reach; nothing where that is nothing. */
+  within(inbound: Inbound, sink: Address, link: Link): Promise<Variables | undefined>;
 }
 
 /** What is a warning of a gateway may be told otherwise, or not at all, by a command that stands in for ssh. */
@@ -55,7 +58,8 @@ export function serve(link: Link, sink: Address, inbound: Inbound, given: ServeC
   const run = async (): Promise<Outcome> => {
     const command = inbound.request?.command;
     if (command !== undefined) log.debug('the client asks for', { command: command.toString() });
-    const context = await reachContext(link, sink, inbound, given);
+    const variables = await given.within(inbound, sink, link);
+    const context = await reachContext(link, sink, inbound, given, variables);
     const adopted = await handOff(inbound, sink, { ...context, signal: stop.signal });
     if (adopted !== undefined) {
       log.info('opened', { sink: sink.text, how: 'handed off' });
@@ -93,11 +97,16 @@ export function serve(link: Link, sink: Address, inbound: Inbound, given: ServeC
 }
 
 /** @throws SluiceError SLUICE_TOKEN */
-async function reachContext(link: Link, sink: Address, inbound: Inbound, given: ServeContext): Promise<ReachContext> {
+async function reachContext(
+  link: Link,
+  sink: Address,
+  inbound: Inbound,
+  given: ServeContext,
+  variables: Variables | undefined,
+): Promise<ReachContext> {
   const { log, folders, loudness } = given;
   const { peer, identity, request } = inbound;
-  const usual = isPrivate(sink.transport, sink.parsed) && canShowToken(sink) ? given.token : undefined;
-  const reference = sink.token ?? usual;
+  const reference = tokenFor(sink, given.token);
   return {
     log,
     folders,
@@ -107,6 +116,7 @@ async function reachContext(link: Link, sink: Address, inbound: Inbound, given: 
     peer,
     ...(identity && { identity }),
     ...(request && { request }),
+    ...(variables && { variables }),
     ...(reference && { token: await readToken(reference) }),
     tell: (message, fields) => log[loudness.outage](message, fields),
   };

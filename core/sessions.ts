@@ -3,13 +3,25 @@
  * speaks the session is reached by a stream of one. Everything else of a session is in `core/session/`, which knows
  * neither links nor transports.
  */
-import type { Address } from './address.ts';
+import { isPrivate, type Address } from './address.ts';
+import { logLines } from './diagnostics.ts';
 import { dial } from './dial.ts';
 import { SluiceError, reasonOf, wrap } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import { DEFAULT_SERVICE, type Ask } from './link.ts';
 import { fromMetadata, toMetadata } from './request.ts';
-import type { Admitted, Connection, DialContext, Inbound, Log, Outbound, Protocol } from '../plugins/contract/index.ts';
+import type {
+  Admitted,
+  Connection,
+  DialContext,
+  Inbound,
+  Log,
+  Outbound,
+  Peer,
+  Protocol,
+} from '../plugins/contract/index.ts';
+import type { TokenReference } from './token.ts';
+import type { DialedSession } from './session/dialer.ts';
 import type { Far, SessionListener } from './session/listener.ts';
 import type { OpenAnswer, OpenRequest, Session } from './session/session.ts';
 import type { SessionStream } from './session/stream.ts';
@@ -21,8 +33,11 @@ export const protocolsOf = ({ session }: Address): readonly Protocol[] => (sessi
 const heartbeatOf = ({ heartbeat }: Address) => ({ ask: heartbeat, dead: 3 * heartbeat });
 
 /** Whether a token would reach the far side: by the transport itself, or in a session. */
-export const canShowToken = ({ session, transport }: Address): boolean =>
-  transport.showsToken === true || session !== 'never';
+const canShowToken = ({ session, transport }: Address): boolean => transport.showsToken === true || session !== 'never';
+
+/** The token to show to a sink: its own, or the usual one where nobody can read it on its way. */
+export const tokenFor = (sink: Address, usual: TokenReference | undefined): TokenReference | undefined =>
+  sink.token ?? (isPrivate(sink.transport, sink.parsed) && canShowToken(sink) ? usual : undefined);
 
 /** Agreed on, or demanded where nothing can be negotiated. */
 export const isSession = ({ protocol }: Connection, { session, transport }: Address): boolean =>
@@ -57,8 +72,24 @@ export interface SessionHost {
   readonly log: Log;
   /** Who shows this token on this carrier, if they may have a session. */
   admit(token: string | undefined, carrier: Inbound): Admitted | undefined;
-  /** A stream for a service; throws what the far side is to be told if it may not have it. */
-  accept(inbound: Inbound, service: string): void;
+  /** A stream for a service, opened in `session`; throws what the far side is to be told if it may not have it. */
+  accept(inbound: Inbound, request: OpenRequest, session: Session): void;
+  /** A new session, before its first carrier is attached. */
+  began?(session: Session, far: () => Far, id: string): void;
+}
+
+/** Answers an OPEN: what the host throws is told to the far side. */
+export function answerOpen(
+  request: OpenRequest,
+  answer: OpenAnswer,
+  far: Far,
+  accept: (inbound: Inbound) => void,
+): void {
+  try {
+    accept(toInbound(request, answer, far));
+  } catch (error) {
+    answer.refuse(reasonOf(error));
+  }
 }
 
 /** The sessions of one link's source. */
@@ -70,13 +101,9 @@ export async function listenForSessions(source: Address, host: SessionHost): Pro
     heartbeat: heartbeatOf(source),
     maxDetached: LIMITS.detachedSessions,
     log: host.log,
-    onOpen(request, answer, from) {
-      try {
-        host.accept(toInbound(request, answer, from), request.service);
-      } catch (error) {
-        answer.refuse(reasonOf(error));
-      }
-    },
+    ...(host.began && { onSession: host.began.bind(host) }),
+    onOpen: (request, answer, far, session) =>
+      answerOpen(request, answer, far, (inbound) => host.accept(inbound, request, session)),
   });
 }
 
@@ -104,6 +131,16 @@ export async function reach(sink: Address, context: ReachContext, cancel: AbortS
   }
 }
 
+/** An open stream of a session, as a connection that a sink has dialed. */
+export const toOutbound = (stream: SessionStream, exit: boolean, peer: Peer): Outbound => ({
+  stream,
+  delivered: stream.delivered,
+  peer,
+  diagnostics: stream.diagnostics,
+  ...(exit && { exit: stream.exit }),
+  abort: (reason) => stream.destroy(reason),
+});
+
 /** A stream of a session that has no other, and ends with it. @throws what the far side said; then the session is over */
 async function openIn(
   session: Session,
@@ -126,20 +163,33 @@ async function openIn(
   }
 }
 
-async function openStream(
+export interface BeginOptions {
+  /** Carriers that are used before any is dialed. */
+  readonly carriers?: Outbound[];
+  /** End what is left of our earlier sessions there. */
+  readonly takeOver?: boolean;
+  readonly onOpen?: (request: OpenRequest, answer: OpenAnswer) => void;
+}
+
+/**
+ * Begins a session with a sink that speaks it, and keeps it up.
+ *
+ * @throws SluiceError SLUICE_DIAL, DeniedError, ProtocolError
+ */
+export async function beginSession(
   sink: Address,
-  first: Outbound,
-  context: ReachContext,
+  context: Omit<ReachContext, 'ask'>,
+  { carriers = [], takeOver = false, onOpen }: BeginOptions,
   cancel: AbortSignal,
-): Promise<Outbound> {
+): Promise<DialedSession> {
   const { dialSession } = await import('./session/dialer.ts');
-  const { ask, request = { environment: {} }, tell, token } = context;
-  const carriers = [first];
+  const { tell, token } = context;
   const redial = async (signal: AbortSignal): Promise<Connection> => {
     const carrier = carriers.pop() ?? (await dial(sink, context, signal));
+    if (carrier.diagnostics !== undefined) logLines(carrier.diagnostics, context.log, 'warn');
     if (isSession(carrier, sink)) return carrier;
     carrier.stream.destroy();
-    throw new SluiceError('SLUICE_DIAL', 'the far side does not speak the session any more');
+    throw new SluiceError('SLUICE_DIAL', `${sink.text}: the far side does not speak the session of a sluice`);
   };
   const watcher = {
     lost: (reason: Error) => tell('connection lost, redialing', { reason: reason.message }),
@@ -147,18 +197,31 @@ async function openStream(
       tell('connection resumed', { seconds: Number((milliseconds / 1000).toFixed(3)) }),
   };
   const { detachedLife, transport } = sink;
-  const heartbeat = heartbeatOf(sink);
   const shown = transport.showsToken ? undefined : token;
-  const options = { dial: redial, detachedLife, heartbeat, watcher, token: shown, takeOver: ask?.takeOver ?? false };
-  const { session } = await dialSession(options, cancel);
+  return dialSession(
+    {
+      dial: redial,
+      detachedLife,
+      heartbeat: heartbeatOf(sink),
+      watcher,
+      token: shown,
+      takeOver,
+      ...(onOpen && { onOpen }),
+    },
+    cancel,
+  );
+}
+
+async function openStream(
+  sink: Address,
+  first: Outbound,
+  context: ReachContext,
+  cancel: AbortSignal,
+): Promise<Outbound> {
+  const { ask, request = { environment: {} } } = context;
+  const begin: BeginOptions = { carriers: [first], takeOver: ask?.takeOver ?? false };
+  const { session } = await beginSession(sink, context, begin, cancel);
   const metadata = toMetadata(ask?.request ?? request);
   const { stream, exit } = await openIn(session, { service: ask?.service ?? DEFAULT_SERVICE, metadata }, cancel);
-  return {
-    stream,
-    delivered: stream.delivered,
-    peer: first.peer,
-    diagnostics: stream.diagnostics,
-    ...(exit && { exit: stream.exit }),
-    abort: (reason) => stream.destroy(reason),
-  };
+  return toOutbound(stream, exit, first.peer);
 }

@@ -11,10 +11,11 @@ import { ERRORS } from '../core/errors.ts';
 import { parseAddress } from '../core/address.ts';
 import { Registry } from '../core/registry.ts';
 import { Scope } from './support/scope.ts';
+import { Tunnels } from '../core/tunnels/tunnels.ts';
 import { builtInTransports } from '../transports/index.ts';
 
 const readme = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8');
-const registry = new Registry(builtInTransports({ interrupted: () => false }));
+const registry = new Registry(builtInTransports({ interrupted: () => false }, new Tunnels()));
 
 const read = (text: string | undefined, role: 'source' | 'sink'): unknown =>
   parseAddress((text ?? '').replace('sha256/…', `sha256/${'A'.repeat(43)}=`), { registry, role, folder: '/' });
@@ -44,7 +45,7 @@ describe('the README', () => {
       const file = join(new Scope(t).folder(), 'sluice.yaml');
       writeFileSync(file, text, { mode: 0o600 });
       await assert.doesNotReject(
-        loadConfiguration(file, new Registry(builtInTransports({ interrupted: () => false }))),
+        loadConfiguration(file, new Registry(builtInTransports({ interrupted: () => false }, new Tunnels()))),
       );
     }
   });

@@ -3,6 +3,7 @@
  * One pair alone: `node --test --test-name-pattern="wss → unix" test/matrix.test.ts`.
  */
 import { after, before, describe, it } from 'node:test';
+import { Tunnels } from '../core/tunnels/tunnels.ts';
 import { builtInTransports } from '../transports/index.ts';
 import { cut, exchange, lateReply, stall } from './matrix/checks.ts';
 import { PAIRS, openPair, type Join, type Pair } from './matrix/pairs.ts';
@@ -12,7 +13,7 @@ import { Scope, assertNothingLeaks } from './support/scope.ts';
 assertNothingLeaks();
 console.log(`the bytes of the matrix come from SLUICE_SEED=${seed}`);
 
-const transports = builtInTransports({ interrupted: () => false });
+const transports = builtInTransports({ interrupted: () => false }, new Tunnels());
 const capabilities = (scheme: string) => transports.find(({ schemes }) => schemes.includes(scheme))?.capabilities ?? [];
 
 function describePair(pair: Pair): void {

@@ -60,7 +60,9 @@ export function environment(
   const inherited = Object.entries(process.env).filter(([name]) => INHERITED.test(name)) as [string, string][];
   const own = account && { HOME: account.home, USER: account.name, LOGNAME: account.name, SHELL: account.shell };
   const { environment: asked = {} } = context.request ?? {};
-  return { PATH: SAFE_PATH, ...Object.fromEntries(inherited), ...own, ...asked, ...aboutClient(context), ...env };
+  const { variables } = context;
+  const all = { PATH: SAFE_PATH, ...Object.fromEntries(inherited), ...own, ...asked, ...variables };
+  return { ...all, ...aboutClient(context), ...env };
 }
 
 /** Another user's command goes through setpriv: it sets all groups, which Node does not, and takes new privileges away. */

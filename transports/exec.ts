@@ -72,6 +72,8 @@ export const exec = defineTransport({
     return { words: [name.includes('/') ? resolvePath(name) : name, ...args], ...options };
   },
 
+  account: ({ user }) => user,
+
   async inspect({ words: [name = ''], cwd, user }) {
     const checks: Promise<unknown>[] = [locate(name)];
     if (cwd !== undefined) checks.push(access(cwd));

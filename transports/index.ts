@@ -8,11 +8,13 @@ import { createStdio, type StdioHost } from './stdio.ts';
 import { tcp } from './tcp.ts';
 import { tls } from './tls.ts';
 import { unix } from './unix.ts';
+import { createTunnel, type TunnelHost } from './tunnel.ts';
 import { ws, wss, wsUnix } from './websocket.ts';
 
 export type { StdioHost } from './stdio.ts';
+export type { TunnelHost } from './tunnel.ts';
 
-export const builtInTransports = (stdio: StdioHost): readonly Transport[] => [
+export const builtInTransports = (stdio: StdioHost, tunnels: TunnelHost): readonly Transport[] => [
   unix,
   tcp,
   tls,
@@ -20,6 +22,7 @@ export const builtInTransports = (stdio: StdioHost): readonly Transport[] => [
   wss,
   wsUnix,
   createStdio(stdio),
+  createTunnel(tunnels),
   exec,
   shell,
   sftp,

@@ -6,6 +6,7 @@ import { Gateway, type GatewayOptions } from '../gateway.ts';
 import { createLog, type CoreLog, type LogLevel } from '../log.ts';
 import { Registry } from '../registry.ts';
 import { parseTokenReference } from '../token.ts';
+import { Tunnels } from '../tunnels/tunnels.ts';
 import { resolve } from 'node:path';
 import type { GlobalFlags } from './flags.ts';
 
@@ -39,10 +40,10 @@ export interface EnvironmentOptions {
  * For commands that are started hundreds of times (`connect` stands in for ssh): a fifth of their start was the
  * container, and two objects need none.
  */
-const composeDirectly = ({ log, folders, transports, options }: Singletons): Composed => ({
-  registry: new Registry(transports),
-  gateway: new Gateway(log, folders, options),
-});
+const composeDirectly = ({ log, folders, transports, options }: Singletons): Composed => {
+  const registry = new Registry(transports);
+  return { registry, gateway: new Gateway(log, folders, registry, options) };
+};
 
 /** For the gateway proper. */
 export async function composeByContainer(singletons: Singletons): Promise<Composed> {
@@ -56,10 +57,18 @@ function levelOf({ verbose, quiet }: GlobalFlags, otherwise: LogLevel): LogLevel
   return quiet ? 'warning' : otherwise;
 }
 
+/** The command line that is this program: Node with the script, or the single executable. */
+const ownCommand = (): string[] => {
+  const [, script] = process.argv;
+  return script === undefined || script === process.execPath ? [process.execPath] : [process.execPath, script];
+};
+
 /** @throws SluiceError SLUICE_TOKEN for a variable that names no file */
-function gatewayOptions(isWatched: boolean, isStandIn: boolean): GatewayOptions {
+function gatewayOptions(isWatched: boolean, isStandIn: boolean, tunnels: Tunnels): GatewayOptions {
   const file = process.env['SLUICE_TOKEN_FILE'];
   return {
+    tunnels,
+    sluice: ownCommand(),
     token: file ? parseTokenReference(`file:${file}`, resolve) : undefined,
     loudness: { outage: isWatched || !isStandIn ? 'warn' : 'info', cut: isStandIn ? 'info' : 'warn' },
   };
@@ -86,8 +95,9 @@ export async function createEnvironment(
     ...(beforeLine && { beforeLine }),
   });
   let isInterrupted = false;
-  const transports = builtInTransports({ interrupted: () => isInterrupted, isInputEmpty, holdsOutput });
-  const options = gatewayOptions(isStandIn && output.isTTY, isStandIn);
+  const tunnels = new Tunnels();
+  const transports = builtInTransports({ interrupted: () => isInterrupted, isInputEmpty, holdsOutput }, tunnels);
+  const options = gatewayOptions(isStandIn && output.isTTY, isStandIn, tunnels);
   const { registry, gateway } = await compose({ log, folders: createFolders(process.env), transports, options });
   for (const plugin of flags.plugin ?? []) {
     const { loadPlugin } = await import('../loader.ts');

@@ -27,6 +27,15 @@ export interface LinkFlags extends GlobalFlags, CommandFlags {
   readonly once?: true;
 }
 
+export interface TunnelFlags extends GlobalFlags {
+  readonly config?: string;
+  /** `NAME=SINK`. */
+  readonly serve?: readonly string[];
+  /** `SOURCE=NAME`. */
+  readonly open?: readonly string[];
+  readonly run?: string;
+}
+
 export interface TransportsFlags extends GlobalFlags {
   readonly json?: true;
 }

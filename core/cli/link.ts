@@ -26,12 +26,18 @@ function commandOptions(sink: string, { user, cwd, env, handoff, onAbort }: Comm
 }
 
 /** `NAME=SINK`, each. */
-function readServices(given: readonly string[] = [], folder: string, registry: Registry): Map<string, Address> {
+export function readServices(
+  given: readonly string[] = [],
+  folder: string,
+  registry: Registry,
+  flag = '--service',
+): Map<string, Address> {
   const services = new Map<string, Address>();
   for (const text of given) {
     const [, name, sink] = /^([A-Za-z0-9_][A-Za-z0-9._-]*)=(.+)$/s.exec(text) ?? [];
     if (name === undefined || sink === undefined)
-      throw new SluiceError('SLUICE_USAGE', `--service ${JSON.stringify(text)}: expected NAME=SINK, as sftp=sftp:`);
+      throw new SluiceError('SLUICE_USAGE', `${flag} ${JSON.stringify(text)}: expected NAME=SINK, as sftp=sftp:`);
+    if (services.has(name)) throw new SluiceError('SLUICE_USAGE', `${flag}: "${name}" is given twice`);
     services.set(name, parseAddress(sink, { registry, role: 'sink', folder }));
   }
   return services;

@@ -2,7 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../options.ts';
 import { VERSION } from '../version.ts';
-import type { CheckFlags, ConfigFlags, LinkFlags, TransportsFlags } from './flags.ts';
+import type { CheckFlags, ConfigFlags, LinkFlags, TransportsFlags, TunnelFlags } from './flags.ts';
 
 const repeated = (value: string, earlier: readonly string[] = []): string[] => [...earlier, value];
 
@@ -66,6 +66,7 @@ export function createProgram(exit: (status: number) => void): Command {
   addLink(program, exit);
   addConnect(program, exit);
   addRsh(program, exit);
+  addTunnel(program, exit);
   addRun(program, exit);
   addCheck(program, exit);
   addTransports(program);
@@ -148,6 +149,7 @@ function addRsh(program: Command, exit: (status: number) => void): void {
 const RSH_HELP = `
 Options:
   --to <address>         the sink, instead of looking the host up
+  --via <address>        a sluice where the host is looked up, as the name of a service
   --config <file>        configuration file
   --resume <time>        how long a lost connection is redialed (default 2m)
   --no-resume            end when the connection is lost, as ssh does
@@ -168,6 +170,34 @@ ${examples(
 
 function withConfigFlag(command: Command): Command {
   return withGlobalFlags(command.option('-c, --config <file>', 'configuration file'));
+}
+
+function addTunnel(program: Command, exit: (status: number) => void): void {
+  const tunnel = program
+    .command('tunnel')
+    .summary('a tunnel for as long as this runs')
+    .description(
+      'Opens a tunnel to the sluice at ADDRESS, and keeps it up while this runs. The far side may be one that we reach, ' +
+        'or, with "stdio:", one that has started us.',
+    )
+    .argument('<address>', 'address that is dialed; or stdio:')
+    .option('--serve <name=sink>', 'offer a service to the far side (may be repeated)', repeated)
+    .option('--open <source=name>', 'reach a service of the far side (may be repeated)', repeated)
+    .option('--run <name>', 'join standard input and output to this service, and end with it')
+    .option('-c, --config <file>', 'with stdio: configuration whose tunnels with "listen: stdio:" are meant');
+  withGlobalFlags(tunnel)
+    .addHelpText(
+      'after',
+      examples(
+        'sluice tunnel "wss://client.example/tunnel" --serve "repo=exec:borg serve --restrict-to-path /srv/borg" --run backup',
+        'sluice tunnel "wss://hub.example/tunnel" --open "unix:/run/user/1000/db.sock=database"',
+        'sluice tunnel "exec:ssh borgc@client sluice tunnel stdio:" --serve "repo=exec:borg serve" --run backup',
+      ),
+    )
+    .action(async (address: string, flags: TunnelFlags) => {
+      const { runTunnel } = await import('./tunnel.ts');
+      exit(await runTunnel(address, flags));
+    });
 }
 
 function addRun(program: Command, exit: (status: number) => void): void {

@@ -20,6 +20,7 @@ import type { Request } from '../../plugins/contract/index.ts';
 /** Ours are long: every short option is ssh's. */
 export const RSH_OPTIONS = {
   to: 'value',
+  via: 'value',
   config: 'value',
   'no-resume': 'flag',
   resume: 'value',
@@ -54,9 +55,11 @@ function resumeOf(args: SshArguments): Record<string, string> {
   return time === undefined ? {} : { resume: time };
 }
 
-/** `--to ADDRESS` names the sink; otherwise the host is looked up, and never run, resolved or dialed by itself. */
+/** `--to ADDRESS` names the sink, `--via ADDRESS` a gateway where the host is a service; otherwise the host is looked up, and never run, resolved or dialed by itself. */
 async function findSink(args: SshArguments, registry: Registry): Promise<Address> {
-  const to = lastOf(args, 'to');
+  if (has(args, 'to') && has(args, 'via'))
+    throw new SluiceError('SLUICE_USAGE', 'rsh: --to names the sink, --via where the host is looked up; give one');
+  const to = lastOf(args, 'to') ?? lastOf(args, 'via');
   const overrides = resumeOf(args);
   if (to !== undefined)
     return parseAddress(to, { registry, role: 'sink', folder: process.cwd(), overrides, session: 'always' });
@@ -119,9 +122,19 @@ function requestOf(parsed: SshArguments, args: readonly string[]): Request {
   };
 }
 
-function serviceOf({ isSubsystem, command }: SshArguments): string {
+const isService = (name: string): boolean => /^[A-Za-z0-9_][A-Za-z0-9._-]{0,254}$/.test(name);
+
+function serviceOf(args: SshArguments): string {
+  const { host, isSubsystem, command } = args;
+  if (has(args, 'via')) {
+    if (isService(host)) return host;
+    throw new SluiceError(
+      'SLUICE_USAGE',
+      `rsh: with --via the host is the name of a service, got ${JSON.stringify(host)}`,
+    );
+  }
   if (!isSubsystem) return DEFAULT_SERVICE;
-  if (command === undefined || !/^[A-Za-z0-9_][A-Za-z0-9._-]{0,254}$/.test(command))
+  if (command === undefined || !isService(command))
     throw new SluiceError(
       'SLUICE_USAGE',
       `rsh: -s wants the name of a subsystem, got ${JSON.stringify(command ?? '')}`,

@@ -1,10 +1,11 @@
 /** `sluice run`: the gateway, with all links of a configuration. All of them open, or none. */
-import { loadConfiguration, readIdentities } from '../config/load.ts';
+import { loadConfiguration, readIdentities, type Loaded } from '../config/load.ts';
 import { locateConfig } from '../config/locate.ts';
 import { SluiceError } from '../errors.ts';
 import { accessFaults } from '../access.ts';
+import { forGateway, tunnelsOf } from '../config/tunnels.ts';
+import type { Gateway } from '../gateway.ts';
 import { inspectAddress } from '../inspect.ts';
-import type { Link } from '../link.ts';
 import type { Log } from '../../plugins/contract/index.ts';
 import { composeByContainer, createEnvironment } from './environment.ts';
 import type { ConfigFlags } from './flags.ts';
@@ -16,31 +17,47 @@ import { watchAsGateway } from './signals.ts';
  *
  * @throws SluiceError SLUICE_CONFIG with a line for each fault
  */
-async function assertSound(links: readonly Link[], log: Log): Promise<void> {
+async function assertSound({ links, tunnels }: Loaded, log: Log): Promise<void> {
   const faults: string[] = [];
+  for (const { source } of tunnels.entrances)
+    for (const fault of await inspectAddress(source)) faults.push(`${source.text}: ${fault}`);
   for (const link of links) {
     const { name, source, sink, services } = link;
     for (const fault of accessFaults(link)) faults.push(`link "${name}": ${fault}`);
-    for (const fault of await inspectAddress(source)) faults.push(`link "${name}": ${source.text}: ${fault}`);
-    for (const one of [sink, ...services.values()])
+    if (source.scheme !== 'tunnel')
+      for (const fault of await inspectAddress(source)) faults.push(`link "${name}": ${source.text}: ${fault}`);
+    for (const one of [sink, ...services.values()].filter(({ scheme }) => scheme !== 'tunnel'))
       for (const fault of await inspectAddress(one)) log.warn('the sink is not ready', { link: name, reason: fault });
   }
   if (faults.length > 0) throw new SluiceError('SLUICE_CONFIG', faults.join('\n'));
+}
+
+/** Links first: what a far side asks for must be there when it comes. */
+async function openAll({ links, tunnels }: Loaded, gateway: Gateway): Promise<readonly { done: Promise<unknown> }[]> {
+  const opened: { done: Promise<unknown> }[] = [];
+  for (const tunnel of tunnelsOf(tunnels)) gateway.tunnels.add(tunnel);
+  for (const link of links) opened.push(await gateway.open(link));
+  for (const entrance of tunnels.entrances) opened.push(await gateway.openEntrance(entrance));
+  for (const plan of tunnels.dialing) opened.push(await gateway.dialTunnel(plan));
+  return opened;
 }
 
 /** Resolves with the process's exit status, when every link is done or the gateway was stopped. */
 export async function runGateway(flags: ConfigFlags): Promise<number> {
   const { gateway, log, registry } = await createEnvironment(flags, { compose: composeByContainer });
   const file = locateConfig(flags.config, process.env);
-  const { links, identities } = await loadConfiguration(file, registry);
-  if (links.length === 0) throw new SluiceError('SLUICE_CONFIG', `${file}: there is nothing to run; add "links"`);
+  const loaded = forGateway(await loadConfiguration(file, registry));
+  const { links, identities } = loaded;
+  const tunnels = tunnelsOf(loaded.tunnels);
+  if (links.length === 0 && tunnels.length === 0)
+    throw new SluiceError('SLUICE_CONFIG', `${file}: there is nothing to run; add "links"`);
   gateway.know(await readIdentities(identities));
-  await assertSound(links, log);
+  await assertSound(loaded, log);
+  if (tunnels.length > 0) await (await import('../tunnels/within-reach.ts')).removeStale(log);
   const signalled = watchAsGateway(gateway, log);
   try {
-    const opened = [];
-    for (const link of links) opened.push(await gateway.open(link));
-    log.info('running', { config: file, links: links.length });
+    const opened = await openAll(loaded, gateway);
+    log.info('running', { config: file, links: links.length, ...(tunnels.length > 0 && { tunnels: tunnels.length }) });
     await Promise.all(opened.map(({ done }) => done));
   } catch (error) {
     await gateway.close(0);

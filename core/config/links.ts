@@ -6,11 +6,13 @@ import { parseDuration } from '../options.ts';
 import type { Registry } from '../registry.ts';
 import type { Mistake } from './document.ts';
 import { Attempts, readEndpoint } from './endpoints.ts';
-import type { Configuration } from './schema.ts';
+import type { Configuration, Endpoint } from './schema.ts';
+import type { Role } from '../../plugins/contract/index.ts';
 
 type LinkEntry = NonNullable<Configuration['links']>[number];
 
-const listOf = (allow: LinkEntry['allow']): readonly string[] => (typeof allow === 'string' ? [allow] : (allow ?? []));
+export const listOf = (allow: LinkEntry['allow']): readonly string[] =>
+  typeof allow === 'string' ? [allow] : (allow ?? []);
 
 /** What the links of one file are read with. */
 export interface LinksContext {
@@ -18,16 +20,30 @@ export interface LinksContext {
   readonly registry: Registry;
   /** Names of `identities`. */
   readonly known: readonly string[];
+  /** Looks at an address that was read. @throws Error for what the rest of the configuration does not allow */
+  readonly assertKnownTunnel: (address: Address) => void;
+  /** Places that are taken, and by what. */
+  readonly taken: ReadonlyMap<string, string>;
 }
 
 /** One link, or the mistakes in it. */
-function readLink(entry: LinkEntry, index: number, { folder, registry, known }: LinksContext): Link | Mistake[] {
+function readLink(
+  entry: LinkEntry,
+  index: number,
+  { folder, registry, known, assertKnownTunnel }: LinksContext,
+): Link | Mistake[] {
   const attempts = new Attempts(['links', index]);
-  const source = attempts.try(['source'], () => readEndpoint(entry.source, 'source', folder, registry));
-  const sink = attempts.try(['sink'], () => readEndpoint(entry.sink, 'sink', folder, registry));
+  const read = (path: readonly PropertyKey[], endpoint: Endpoint, role: Role): Address | undefined =>
+    attempts.try(path, () => {
+      const address = readEndpoint(endpoint, role, folder, registry);
+      assertKnownTunnel(address);
+      return address;
+    });
+  const source = read(['source'], entry.source, 'source');
+  const sink = read(['sink'], entry.sink, 'sink');
   const services = new Map<string, Address>();
   for (const [name, endpoint] of Object.entries(entry.services ?? {})) {
-    const address = attempts.try(['services', name], () => readEndpoint(endpoint, 'sink', folder, registry));
+    const address = read(['services', name], endpoint, 'sink');
     if (address !== undefined) services.set(name, address);
   }
   const allow = listOf(entry.allow);
@@ -45,9 +61,9 @@ function readLink(entry: LinkEntry, index: number, { folder, registry, known }: 
 }
 
 /** Two links with one name, or whose sources occupy the same place. */
-function conflicts(links: readonly Link[]): Mistake[] {
+function conflicts(links: readonly Link[], taken: ReadonlyMap<string, string>): Mistake[] {
   const names = new Map<string, number>();
-  const places = new Map<string, number>();
+  const places = new Map(taken);
   const mistakes: Mistake[] = [];
   for (const [index, { name, source }] of links.entries()) {
     const place = source.transport.occupies?.(source.parsed);
@@ -58,11 +74,11 @@ function conflicts(links: readonly Link[]): Mistake[] {
     if (samePlace !== undefined) {
       mistakes.push({
         path: ['links', index, 'source'],
-        message: `${place} is taken by link "${links[samePlace]?.name}"`,
+        message: `${place} is taken by ${samePlace}`,
       });
     }
     names.set(name, index);
-    if (place !== undefined) places.set(place, index);
+    if (place !== undefined) places.set(place, `link "${name}"`);
   }
   return mistakes;
 }
@@ -75,5 +91,5 @@ export function readLinks(
   const read = entries.map((entry, index) => readLink(entry, index, context));
   const links = read.filter((one): one is Link => !Array.isArray(one));
   const mistakes = read.filter((one) => Array.isArray(one)).flat();
-  return { links, mistakes: mistakes.length > 0 ? mistakes : conflicts(links) };
+  return { links, mistakes: mistakes.length > 0 ? mistakes : conflicts(links, context.taken) };
 }

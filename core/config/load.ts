@@ -12,10 +12,12 @@ import { ConfigDocument, type Mistake } from './document.ts';
 import { Attempts, readEndpoint } from './endpoints.ts';
 import { readLinks } from './links.ts';
 import { readConfiguration, type Configuration } from './schema.ts';
+import { assertTunnel, placesOf, readTunnels, type TunnelPlans } from './tunnels.ts';
 
 /** What a configuration says. Tokens are only named: `readIdentities` reads them. */
 export interface Loaded {
   readonly links: readonly Link[];
+  readonly tunnels: TunnelPlans;
   /** Where `rsh` finds a host. */
   readonly hosts: ReadonlyMap<string, Address>;
   readonly identities: ReadonlyMap<string, TokenReference>;
@@ -83,11 +85,19 @@ export async function loadConfiguration(file: string, registry: Registry, forHos
   for (const plugin of configuration.plugins ?? []) registry.register(await loadPlugin(plugin, folder));
   const identities = readIdentityNames(configuration.identities, folder);
   const hosts = readHosts(configuration.hosts, folder, registry, forHosts);
-  const known = Object.keys(configuration.identities ?? {});
-  const links = readLinks(configuration.links ?? [], { folder, registry, known });
-  const wrong = [...identities.mistakes, ...hosts.mistakes, ...links.mistakes];
+  const identified = Object.keys(configuration.identities ?? {});
+  const tunnels = readTunnels(configuration.tunnels, { folder, registry, known: identified });
+  const names = Object.keys(configuration.tunnels ?? {});
+  const links = readLinks(configuration.links ?? [], {
+    folder,
+    registry,
+    known: [...identified, ...tunnels.plans.dialing.map(({ tunnel }) => tunnel.name)],
+    assertKnownTunnel: (address) => assertTunnel(address, names),
+    taken: placesOf(tunnels.plans),
+  });
+  const wrong = [...identities.mistakes, ...hosts.mistakes, ...tunnels.mistakes, ...links.mistakes];
   if (wrong.length > 0) throw document.refuse(wrong);
-  return { links: links.links, hosts: hosts.read, identities: identities.read };
+  return { links: links.links, tunnels: tunnels.plans, hosts: hosts.read, identities: identities.read };
 }
 
 /** Reads what is kept of every identity's token. @throws SluiceError SLUICE_TOKEN with a line for each that cannot be */

@@ -30,6 +30,11 @@ const NAME = /^[a-z0-9](?!.*\.\.)[a-z0-9._-]{0,62}$/;
 const EXPECTED_NAME = 'expected a name of a-z, 0-9, ".", "_" and "-", 63 at most, a letter or digit first';
 const SERVICE = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,254}$/;
 
+const allow = z.union(
+  [z.literal('anyone'), z.array(z.string()).min(1, 'expected at least one name')],
+  'expected "anyone" or a list of names',
+);
+
 const link = z.strictObject({
   name: z.string().regex(NAME, EXPECTED_NAME).describe('stands in every log line of the link'),
   source: endpoint('source'),
@@ -38,13 +43,7 @@ const link = z.strictObject({
     .record(z.string().regex(SERVICE, 'expected a service name of letters, digits, ".", "_" and "-"'), endpoint('sink'))
     .optional()
     .describe('sinks of further services (subsystems, as "sftp"), by name'),
-  allow: z
-    .union(
-      [z.literal('anyone'), z.array(z.string()).min(1, 'expected at least one name')],
-      'expected "anyone" or a list of names',
-    )
-    .optional()
-    .describe('who may use a source that a network can reach'),
+  allow: allow.optional().describe('who may use a source that a network can reach'),
   idle: duration.optional().describe('longest silence after one direction has ended; 60s by default'),
 });
 
@@ -66,12 +65,36 @@ const host = z.union(
   'expected an address, or a map with "sink" and perhaps "token"',
 );
 
+const tunnel = z
+  .strictObject({
+    dial: z
+      .union([endpoint('sink'), z.array(endpoint('sink')).min(1, 'expected at least one address')])
+      .optional()
+      .describe('where the far side is: one address, or several, the best first'),
+    listen: endpoint('source').optional().describe('where the far side comes in; several tunnels may share an address'),
+    allow: allow.optional().describe('who the far side may be, where this side listens'),
+    token: token.optional(),
+    proxy: z.string().optional().describe('the proxy that "dial" goes through, as the option of an address'),
+    wait: duration.optional().describe('time that a new stream waits for a far side that is away; 10s by default'),
+    resume: duration.optional().describe('time that the session lives without a connection; 2m by default'),
+    heartbeat: duration
+      .optional()
+      .describe('silence after which the far side is asked for a sign of life; 15s by default'),
+  })
+  .refine(({ dial, listen }) => (dial === undefined) !== (listen === undefined), {
+    message: 'a tunnel has either "dial" or "listen": who of the two can be reached listens',
+  });
+
 const configuration = z.strictObject({
   plugins: z.array(z.string()).optional().describe('plugins to load: a file, a folder, or the name of a package'),
   identities: z
     .record(z.string().regex(NAME, EXPECTED_NAME), identity)
     .optional()
     .describe('who may be allowed, and the token by which each is known'),
+  tunnels: z
+    .record(z.string().regex(NAME, EXPECTED_NAME), tunnel)
+    .optional()
+    .describe('connections that are kept up to other gateways, for the addresses tunnel:NAME/SERVICE'),
   links: z.array(link).optional(),
   hosts: z.record(z.string(), host).optional().describe('where "sluice rsh HOST" finds a host'),
 });
@@ -83,6 +106,7 @@ export type Endpoint = z.infer<ReturnType<typeof endpoint>>;
 function knownKeys(path: readonly PropertyKey[]): string[] {
   if (path[0] === 'links') return Object.keys(link.shape);
   if (path[0] === 'identities') return Object.keys(identity.shape);
+  if (path[0] === 'tunnels') return Object.keys(tunnel.shape);
   if (path[0] === 'hosts') return ['sink', 'token', 'resume'];
   return Object.keys(configuration.shape);
 }

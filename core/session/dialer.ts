@@ -41,6 +41,8 @@ export interface DialerOptions extends SessionLimits {
 /** A session that this side keeps alive. `ended` resolves with the reason, or nothing for a clean end. */
 export interface DialedSession {
   readonly session: Session;
+  /** Its name on the listening side. */
+  readonly id: string;
   readonly ended: Promise<Error | undefined>;
 }
 
@@ -82,6 +84,10 @@ class Redialer {
         ended.resolve(reason);
       },
     });
+  }
+
+  get id(): string {
+    return this.#key?.id ?? '';
   }
 
   /** The first carrier; what fails here is the caller's to tell. */

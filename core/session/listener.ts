@@ -24,7 +24,9 @@ export interface ListenerOptions extends SessionLimits {
   readonly maxDetached: number;
   /** Bytes that they may hold together. */
   readonly maxDetachedBytes?: number;
-  readonly onOpen: (request: OpenRequest, answer: OpenAnswer, from: Far) => void;
+  readonly onOpen: (request: OpenRequest, answer: OpenAnswer, from: Far, session: Session) => void;
+  /** A new session, before its first carrier is attached; `far` is told anew when it comes back from elsewhere. */
+  readonly onSession?: (session: Session, far: () => Far, id: string) => void;
   readonly log: Log;
   readonly handshake?: HandshakeDeadlines;
 }
@@ -132,7 +134,7 @@ export class SessionListener {
     const session = new Session({
       ...this.#options,
       side: 'listener',
-      onOpen: (request, answer) => this.#options.onOpen(request, answer, { ...who, peer: known.peer }),
+      onOpen: (request, answer) => this.#options.onOpen(request, answer, { ...who, peer: known.peer }, known.session),
       onProgress: () => {},
       onDetached: (reason) => this.#onDetached(known, reason),
       onEnded: (reason) => {
@@ -145,6 +147,7 @@ export class SessionListener {
     const detachedLife = Math.min(this.#options.detachedLife, asked ?? this.#options.detachedLife);
     const known: Known = { session, secret, who, peer, detachedLife, since: 0, timer: undefined };
     this.#sessions.set(id, known);
+    this.#options.onSession?.(session, () => ({ ...who, peer: known.peer }), id);
     return known;
   }
 

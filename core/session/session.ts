@@ -59,6 +59,7 @@ export class Session {
   #draining = false;
   #idleSince: number | undefined;
   #ended = false;
+  readonly #watchers = new Set<() => void>();
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -110,6 +111,20 @@ export class Session {
     return this.#carrier !== undefined;
   }
 
+  /** Takes new streams: attached, not draining, not over. */
+  get isOpen(): boolean {
+    return this.isAttached && !this.#draining;
+  }
+
+  get isOver(): boolean {
+    return this.#ended;
+  }
+
+  /** Calls back after each change of `isAttached`, `isOpen` and `isOver`, until it is over. */
+  watch(changed: () => void): void {
+    this.#watchers.add(changed);
+  }
+
   /** Since when it is draining and has no stream: only the peer's last acknowledgement is missing. */
   get idleSince(): number | undefined {
     return this.#idleSince;
@@ -147,6 +162,7 @@ export class Session {
     if (early.length > 0) this.#read(carrier, early);
     carrier.resume(); // the handshake has paused it
     this.#endIfDrained();
+    this.#changed();
   }
 
   /** Lets the carrier go: the far side has proved that it comes back on another, and not a byte more of this one counts. */
@@ -172,6 +188,7 @@ export class Session {
     this.#draining = true;
     this.#control(FRAME.GOAWAY, 0, NOTHING);
     this.#endIfDrained();
+    this.#changed();
   }
 
   /** Ends it now: every stream is reset on both sides, as far as the peer can be told. */
@@ -216,6 +233,7 @@ export class Session {
       return this.#finish(reason === '' ? undefined : new Error(`ended by the far side: ${reason}`), undefined);
     this.#draining = true;
     this.#endIfDrained();
+    this.#changed();
   }
 
   #acceptAck(offset: number): void {
@@ -236,6 +254,7 @@ export class Session {
     if (carrier === undefined || carrier !== this.#carrier) return;
     this.release();
     this.#options.onDetached(reason);
+    this.#changed();
   }
 
   /** The carrier is not ours any more; nothing of it is read or written from now on. */
@@ -268,5 +287,11 @@ export class Session {
     this.#deliveries.lost();
     this.#streams.resetAll(reason?.message ?? 'the session has ended');
     this.#options.onEnded(reason);
+    this.#changed();
+    this.#watchers.clear();
+  }
+
+  #changed(): void {
+    for (const changed of this.#watchers) changed();
   }
 }

@@ -79,6 +79,8 @@ export interface DialContext {
   readonly peer: Peer;
   readonly identity?: Identity;
   readonly request?: Request;
+  /** Variables for a command, beside those of `request`: how it reaches what the far side offers it. */
+  readonly variables?: Readonly<Record<string, string>>;
 }
 
 export interface ListenContext {
@@ -128,6 +130,8 @@ export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
   readonly services?: readonly string[];
   /** It shows `token` of a dial to the far side by itself, before any byte; elsewhere only a session can. */
   readonly showsToken?: true;
+  /** What it accepts comes with an identity, or from somebody who had to prove one. */
+  readonly identifies?: true;
   /** It can agree on a protocol with the far side (ALPN, subprotocol), so that plain peers are served beside sessions. */
   readonly negotiates?: true;
   parse(input: ParseInput<S>): A;
@@ -137,6 +141,10 @@ export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
   reach?(address: A): 'local' | 'network' | undefined;
   /** What an administrator should be warned of when a link with this sink starts; `who` may use it. */
   caution?(address: A, who: readonly string[]): string | undefined;
+  /** ms that a dial may take beyond the usual deadline. */
+  dialTimeout?(address: A): number;
+  /** The account that a command of this sink runs as, where it is another than ours. */
+  account?(address: A): string | undefined;
   /** Looks at what the address needs (files, programs) without opening it, for `sluice check`: one sentence a fault. */
   inspect?(address: A, role: Role): Promise<readonly string[]>;
   listen?(address: A, context: ListenContext): Promise<Listener>;

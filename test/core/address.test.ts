@@ -4,9 +4,10 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { formatParts, parseAddress, splitAddress, type Parts } from '../../core/address.ts';
 import { Registry } from '../../core/registry.ts';
+import { Tunnels } from '../../core/tunnels/tunnels.ts';
 import { builtInTransports } from '../../transports/index.ts';
 
-const registry = new Registry(builtInTransports({ interrupted: () => false }));
+const registry = new Registry(builtInTransports({ interrupted: () => false }, new Tunnels()));
 const read = (text: string, role: 'source' | 'sink' = 'sink') =>
   parseAddress(text, { registry, role, folder: '/here' });
 

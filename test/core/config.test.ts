@@ -8,11 +8,12 @@ import { locateConfig } from '../../core/config/locate.ts';
 import type { Address } from '../../core/address.ts';
 import type { Link } from '../../core/link.ts';
 import { Registry } from '../../core/registry.ts';
+import { Tunnels } from '../../core/tunnels/tunnels.ts';
 import { builtInTransports } from '../../transports/index.ts';
 import { Scope } from '../support/scope.ts';
 
 const GOLDEN = join(import.meta.dirname, '../config');
-const registry = (): Registry => new Registry(builtInTransports({ interrupted: () => false }));
+const registry = (): Registry => new Registry(builtInTransports({ interrupted: () => false }, new Tunnels()));
 
 const list = (what: string, names: readonly string[]): string =>
   names.length > 0 ? `, ${what} ${names.join(' ')}` : '';

@@ -3,6 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import {
   createContainer,
   tokens,
+  Tunnels,
   builtInTransports,
   type CoreLog,
   type Gateway,
@@ -76,8 +77,10 @@ export function startGateway(scope: Scope): TestGateway {
   const log = new RecordedLog();
   log.setMaxListeners(0);
   const folder = scope.folder();
-  const transports = builtInTransports({ interrupted: () => false });
-  const container = createContainer({ log: log.asLog(), folders: { runtime: folder, state: folder }, transports });
+  const tunnels = new Tunnels();
+  const transports = builtInTransports({ interrupted: () => false }, tunnels);
+  const folders = { runtime: folder, state: folder };
+  const container = createContainer({ log: log.asLog(), folders, transports, options: { tunnels } });
   const gateway = container.get(tokens.gateway);
   const registry = container.get(tokens.registry);
   scope.defer(() => gateway.close(0));

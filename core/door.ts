@@ -1,0 +1,183 @@
+/**
+ * A door: a source that is bound and judged, and the far ends that come in by it, as plain connections or with a session.
+ * Each is let in or not, here and nowhere else; what becomes of it is the host's: a link serves it (open-link.ts), a tunnel
+ * keeps its session (tunnels/entrance.ts).
+ */
+import { judgeAccess } from './access.ts';
+import type { Address } from './address.ts';
+import { SluiceError, reasonOf, wrap } from './errors.ts';
+import type { Identities } from './identities.ts';
+import type { CoreLog } from './log.ts';
+import { abortConnection } from './relay.ts';
+import { isSession, listenForSessions, protocolsOf } from './sessions.ts';
+import type { Admitted, Folders, Identity, Inbound, Listener } from '../plugins/contract/index.ts';
+import type { Far, SessionListener } from './session/listener.ts';
+import type { OpenRequest, Session } from './session/session.ts';
+
+export interface DoorHost {
+  /** For messages: `link "borg"`. */
+  readonly title: string;
+  readonly source: Address;
+  readonly allow: readonly string[];
+  readonly log: CoreLog;
+  /** Whether they may come in at all; asked for every connection and every carrier. */
+  may(identity: Identity | undefined): boolean;
+  /** Why nobody is taken in now. */
+  refusal(): SluiceError | undefined;
+  /** A plain connection. @throws SluiceError: then it is aborted */
+  take(inbound: Inbound): void;
+  /** A stream of a session. @throws SluiceError that the far side is told */
+  open(inbound: Inbound, request: OpenRequest, session: Session): void;
+  /** A new session, before its first carrier is attached. */
+  began?(session: Session, far: () => Far, id: string): void;
+}
+
+export interface DoorContext {
+  readonly identities: Identities;
+  readonly folders: Folders;
+}
+
+export class Door {
+  /** Nobody comes in before the source has been judged. */
+  isOpen = false;
+  readonly #host: DoorHost;
+  readonly #identities: Identities;
+  #sessions: Promise<SessionListener> | undefined;
+  /** Carriers that are being greeted. */
+  readonly #greeting = new Set<Promise<void>>();
+
+  constructor(host: DoorHost, identities: Identities) {
+    this.#host = host;
+    this.#identities = identities;
+  }
+
+  /** Who shows this token, if they may connect at all. */
+  admit(token: string | undefined, peer: string): Admitted | undefined {
+    return this.#let(this.#identities.identify(token), peer, token !== undefined);
+  }
+
+  /** A session's carrier may have shown a token of its own; two that disagree are refused. */
+  #admitSession(token: string | undefined, { identity, peer }: Inbound): Admitted | undefined {
+    const shown = token === undefined ? identity : this.#identities.identify(token);
+    return identity === undefined || identity.name === shown?.name
+      ? this.#let(shown, peer.address, token !== undefined)
+      : undefined;
+  }
+
+  #let(identity: Identity | undefined, peer: string, hasToken = false): Admitted | undefined {
+    if (this.#host.may(identity)) return identity === undefined ? {} : { identity };
+    const stranger = hasToken ? 'its token is nobody’s' : 'it did not prove who it is';
+    const reason = identity === undefined ? stranger : `${identity.name} is not allowed`;
+    this.#host.log.warn('connection refused', { peer, reason });
+    return undefined;
+  }
+
+  accept(inbound: Inbound): void {
+    inbound.stream.on('error', () => {}); // a reset before the relay listens must not end the process
+    try {
+      const refusal = this.isOpen ? this.#host.refusal() : closed();
+      if (refusal !== undefined) {
+        this.#host.log.warn('connection refused', { peer: inbound.peer.address, reason: refusal.message });
+        throw refusal;
+      }
+      this.#enter(inbound);
+    } catch (error) {
+      abortConnection(inbound, error as Error);
+    }
+  }
+
+  #enter(inbound: Inbound): void {
+    const { source } = this.#host;
+    if (isSession(inbound, source)) {
+      const greeting = this.#acceptCarrier(inbound).finally(() => this.#greeting.delete(greeting));
+      return void this.#greeting.add(greeting);
+    }
+    if (source.session === 'always')
+      throw new SluiceError('SLUICE_DENIED', 'only the session of a sluice is spoken here');
+    if (this.#let(inbound.identity, inbound.peer.address) === undefined)
+      throw new SluiceError('SLUICE_DENIED', 'not allowed');
+    this.#host.take(inbound);
+  }
+
+  /** A connection that carries a session: its streams are the host's. */
+  async #acceptCarrier(carrier: Inbound): Promise<void> {
+    const { source, log } = this.#host;
+    try {
+      this.#sessions ??= listenForSessions(source, {
+        log,
+        admit: (token, from) => this.#admitSession(token, from),
+        accept: (inbound, request, session) => {
+          const refusal = this.#host.refusal();
+          if (refusal !== undefined) throw refusal;
+          this.#host.open(inbound, request, session);
+        },
+        began: (session, far, id) => this.#host.began?.(session, far, id),
+      });
+      await (await this.#sessions).accept(carrier);
+    } catch (error) {
+      log.warn('session refused', { peer: carrier.peer.address, reason: reasonOf(error) });
+    }
+  }
+
+  /** No new streams; a session ends when its last stream is over. */
+  async drain(): Promise<void> {
+    (await this.#sessions)?.drain();
+  }
+
+  /** Resolves when no session is left, and nobody is about to begin one. */
+  async over(): Promise<void> {
+    for (;;) {
+      await Promise.all(this.#greeting);
+      const left = (await this.#sessions)?.sessions() ?? [];
+      if (left.length === 0 && this.#greeting.size === 0) return;
+      await Promise.all(left.map(({ closed: gone }) => gone));
+    }
+  }
+
+  async end(reason: Error): Promise<void> {
+    (await this.#sessions)?.end(reason);
+  }
+}
+
+const closed = (): SluiceError => new SluiceError('SLUICE_STOPPED', 'the source does not take connections now');
+
+/**
+ * Listens, and judges who could reach it before anybody comes in.
+ *
+ * @param signal stops listening
+ * @throws SluiceError SLUICE_LISTEN, SLUICE_ACCESS; then nothing is left
+ */
+export async function openDoor(
+  host: DoorHost,
+  { identities, folders }: DoorContext,
+  stop: AbortController,
+): Promise<{ door: Door; listener: Listener }> {
+  const door = new Door(host, identities);
+  const listener = await listen(host, door, folders, stop.signal);
+  try {
+    judgeAccess(host, listener);
+  } catch (error) {
+    stop.abort();
+    await listener.closed;
+    throw error;
+  }
+  door.isOpen = true;
+  return { door, listener };
+}
+
+async function listen({ source, log }: DoorHost, door: Door, folders: Folders, signal: AbortSignal): Promise<Listener> {
+  const { transport, parsed, text } = source;
+  try {
+    if (transport.listen === undefined) throw new Error('it cannot be a source');
+    return await transport.listen(parsed, {
+      log,
+      folders,
+      signal,
+      protocols: protocolsOf(source),
+      accept: (inbound) => door.accept(inbound),
+      admit: (token, peer) => door.admit(token, peer),
+    });
+  } catch (error) {
+    throw wrap('SLUICE_LISTEN', `listen on ${text}`, error);
+  }
+}

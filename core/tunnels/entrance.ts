@@ -1,0 +1,128 @@
+/**
+ * The listening side of tunnels: a door whose sessions belong to tunnels. Several tunnels may share one address, and are
+ * told apart by who comes in.
+ */
+import { allows } from '../access.ts';
+import type { Address } from '../address.ts';
+import { openDoor, type Door, type DoorContext, type DoorHost } from '../door.ts';
+import { SluiceError, reasonOf } from '../errors.ts';
+import type { OpenTunnel } from '../gateway.ts';
+import type { CoreLog } from '../log.ts';
+import type { OpenRequest, Session } from '../session/session.ts';
+import type { Far } from '../session/listener.ts';
+import type { Identity, Inbound, Listener } from '../../plugins/contract/index.ts';
+import type { Origins } from './origins.ts';
+import type { FarEnd, Tunnel } from './tunnel.ts';
+
+/** A tunnel that waits for its far side. */
+export interface Waiting {
+  readonly tunnel: Tunnel;
+  /** Who its far side may be. */
+  readonly allow: readonly string[];
+}
+
+/** What is listened on, and for which tunnels. */
+export interface EntrancePlan {
+  readonly source: Address;
+  readonly waiting: readonly Waiting[];
+}
+
+class Entrance implements DoorHost {
+  readonly title: string;
+  readonly source: Address;
+  readonly allow: readonly string[];
+  readonly log: CoreLog;
+  readonly #waiting: readonly Waiting[];
+  readonly #origins: Origins;
+  readonly #stop: AbortSignal;
+  readonly #ends = new Map<Session, { end: FarEnd; tunnel: Tunnel }>();
+
+  constructor({ source, waiting }: EntrancePlan, origins: Origins, log: CoreLog, stop: AbortSignal) {
+    this.title = waiting.map(({ tunnel }) => `tunnel "${tunnel.name}"`).join(', ');
+    this.source = source;
+    this.allow = waiting.flatMap(({ allow }) => allow);
+    this.log = log;
+    this.#waiting = waiting;
+    this.#origins = origins;
+    this.#stop = stop;
+  }
+
+  may(identity: Identity | undefined): boolean {
+    return this.#tunnelOf(identity) !== undefined;
+  }
+
+  refusal(): SluiceError | undefined {
+    if (!this.#stop.aborted) return undefined;
+    return new SluiceError('SLUICE_STOPPED', 'the gateway is going away');
+  }
+
+  take(): void {
+    throw new SluiceError('SLUICE_DENIED', 'only tunnels come in here');
+  }
+
+  began(session: Session, far: () => Far, id: string): void {
+    const { identity } = far();
+    const tunnel = this.#tunnelOf(identity);
+    if (tunnel === undefined) return session.end(new Error('not allowed'));
+    const end: FarEnd = { session, id, isListening: true, peer: () => far().peer };
+    this.#ends.set(session, { end, tunnel });
+    session.watch(() => {
+      if (session.isOver) this.#ends.delete(session);
+    });
+    this.#tell(tunnel, end, identity);
+    tunnel.join(end);
+  }
+
+  #tell(tunnel: Tunnel, { peer }: FarEnd, identity: Identity | undefined): void {
+    const [before] = tunnel.ends;
+    this.log.info(before === undefined ? 'tunnel up' : 'tunnel taken over by a newer connection', {
+      tunnel: tunnel.name,
+      peer: peer().address,
+      ...(identity && { identity: identity.name }),
+      ...(before && { before: before.peer().address }),
+    });
+  }
+
+  open(inbound: Inbound, request: OpenRequest, session: Session): void {
+    const known = this.#ends.get(session);
+    if (known === undefined) throw new SluiceError('SLUICE_STOPPED', 'the tunnel is gone');
+    const { tunnel, end } = known;
+    this.#origins.remember(inbound, { tunnel, end, metadata: request.metadata });
+    tunnel.accept(inbound, request.service);
+  }
+
+  #tunnelOf(identity: Identity | undefined): Tunnel | undefined {
+    return this.#waiting.find(({ allow }) => allows(allow, identity))?.tunnel;
+  }
+}
+
+/** @throws SluiceError SLUICE_LISTEN, SLUICE_ACCESS; then nothing is left */
+export async function openEntrance(
+  plan: EntrancePlan,
+  origins: Origins,
+  context: DoorContext & { readonly log: CoreLog },
+): Promise<OpenTunnel> {
+  const stop = new AbortController();
+  const log = context.log.child({ tunnel: plan.waiting.map(({ tunnel }) => tunnel.name).join(',') });
+  const entrance = new Entrance(plan, origins, log, stop.signal);
+  const { door, listener } = await openDoor(entrance, context, stop);
+  log.info('listening', { source: listener.address, ...(listener.dial && { dial: listener.dial }) });
+  return {
+    done: over(listener, door, log, stop.signal),
+    stop: () => stop.abort(),
+    end: (reason) => void door.end(reason),
+  };
+}
+
+/** A source that serves once closes by itself: its one session goes on. */
+async function over(listener: Listener, door: Door, log: CoreLog, stopped: AbortSignal): Promise<void> {
+  await listener.closed.catch((error: unknown) =>
+    log.error('the source did not close cleanly', { reason: reasonOf(error) }),
+  );
+  const stop = stopped.aborted
+    ? Promise.resolve()
+    : new Promise((resolve) => stopped.addEventListener('abort', resolve));
+  await Promise.race([stop, door.over()]);
+  await door.drain();
+  await door.over();
+}

@@ -1,0 +1,182 @@
+/**
+ * What a command that a far side has started finds within its reach: the services that this far side offers, in just the
+ * session that it was started in, and for nobody else. It is told by variables:
+ *
+ * - `BORG_RSH`, `RSYNC_RSH`, `GIT_SSH_COMMAND`: a remote shell whose host is the name of a service
+ * - `SLUICE_SERVICES`: a folder with a socket for each, `NAME.sock`, for programs that want a socket
+ *
+ * All lie in a folder with a name that nobody can guess, and go with it. What a killed gateway has left is taken away by the
+ * next one (`removeStale`).
+ */
+import { chmod, lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { formatParts, parseAddress, type Address } from '../address.ts';
+import type { Link } from '../link.ts';
+import type { CoreLog } from '../log.ts';
+import type { OpenLink } from '../open-link.ts';
+import type { Registry } from '../registry.ts';
+import type { Session } from '../session/session.ts';
+import { defineTransport, type Inbound } from '../../plugins/contract/index.ts';
+import type { Origin, Origins } from './origins.ts';
+
+export interface WithinReachContext {
+  readonly origins: Origins;
+  readonly registry: Registry;
+  /** The command line that is this program. */
+  readonly sluice: readonly string[];
+  /** Opens a link whose lines are for nobody's eyes. */
+  open(link: Link): Promise<OpenLink>;
+}
+
+const SERVICE = /^(?![-.])[A-Za-z0-9._-]{1,64}$/;
+const MOST = 64;
+const SESSIONS = 'rsh.sock';
+const PREFIX = 'sluice-services-';
+const NEVER = 0;
+
+/** The names that the far side says it offers, of those that can be the name of a file. */
+function offersOf({ metadata }: Origin): string[] {
+  const { offers } = metadata;
+  if (!Array.isArray(offers)) return [];
+  return offers.filter((name): name is string => typeof name === 'string' && SERVICE.test(name)).slice(0, MOST);
+}
+
+/** A sink that opens a service of just the session that the command was started in. */
+const sinkOf = ({ tunnel, end }: Origin, service: string): Address => ({
+  scheme: 'tunnel',
+  role: 'sink',
+  text: `tunnel:${tunnel.name}/${service}`,
+  token: undefined,
+  session: 'never',
+  detachedLife: NEVER,
+  heartbeat: NEVER,
+  parsed: service,
+  transport: defineTransport({
+    name: 'tunnel',
+    schemes: [],
+    grammar: '',
+    summary: '',
+    options: {},
+    capabilities: ['half-close', 'proves-end', 'tells-cut', 'diagnostics', 'exit-status'],
+    parse: () => service,
+    dial: (_address, { request = { environment: {} }, signal }) => tunnel.open(service, request, signal, end),
+  }),
+});
+
+const quote = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
+
+export type Variables = Readonly<Record<string, string>>;
+
+/** Made for the first command of a session, and kept until the session is over: most commands need none of it. */
+export class WithinReach {
+  readonly #context: WithinReachContext;
+  readonly #made = new WeakMap<Session, Map<string, Promise<Variables>>>();
+
+  constructor(context: WithinReachContext) {
+    this.#context = context;
+  }
+
+  /** @returns nothing where the far side offers nothing, or the sink runs no command */
+  async of(inbound: Inbound, { transport, parsed }: Address, { name }: Link): Promise<Variables | undefined> {
+    const origin = this.#context.origins.of(inbound);
+    const services = origin === undefined ? [] : offersOf(origin);
+    if (origin === undefined || services.length === 0 || transport.account === undefined) return undefined;
+    const account = transport.account(parsed);
+    const key = [account ?? '', ...services].join(' ');
+    const { session } = origin.end;
+    const made = this.#made.get(session) ?? new Map<string, Promise<Variables>>();
+    this.#made.set(session, made);
+    const variables = made.get(key) ?? this.#make(name, services, origin, account);
+    made.set(key, variables);
+    variables.catch(() => made.delete(key));
+    return variables;
+  }
+
+  async #make(
+    link: string,
+    services: readonly string[],
+    origin: Origin,
+    account: string | undefined,
+  ): Promise<Variables> {
+    const { registry, open, sluice } = this.#context;
+    const folder = await mkdtemp(join(tmpdir(), PREFIX));
+    const opened: OpenLink[] = [];
+    const close = async (): Promise<void> => {
+      for (const one of opened) one.stopListening();
+      await Promise.all(opened.map(({ listener }) => listener.closed.catch(() => {})));
+      await rm(folder, { recursive: true, force: true });
+    };
+    try {
+      if (account !== undefined) await chmod(folder, 0o711); // its name is the secret, and each socket is the account's
+      for (const { source, sinks } of plan(folder, services, origin, account, registry))
+        opened.push(await open(linkTo(link, source, sinks)));
+      void origin.end.session.closed.then(close);
+      return variablesOf(folder, sluice);
+    } catch (error) {
+      await close();
+      throw error;
+    }
+  }
+}
+
+function plan(
+  folder: string,
+  services: readonly string[],
+  origin: Origin,
+  account: string | undefined,
+  registry: Registry,
+) {
+  const extra = account === undefined ? {} : { user: account };
+  const at = (name: string, session: 'always' | 'never'): Address =>
+    parseAddress(formatParts({ scheme: 'unix', target: join(folder, name), pairs: [] }, registry), {
+      registry,
+      role: 'source',
+      folder,
+      extra,
+      session,
+    });
+  const sinks = new Map(services.map((service) => [service, sinkOf(origin, service)]));
+  const plain = [...sinks].map(([service, sink]) => ({
+    source: at(`${service}.sock`, 'never'),
+    sinks: new Map([[service, sink]]),
+  }));
+  return [{ source: at(SESSIONS, 'always'), sinks }, ...plain];
+}
+
+function linkTo(name: string, source: Address, sinks: ReadonlyMap<string, Address>): Link {
+  const [sink] = [...sinks.values()] as [Address];
+  const more = { services: sinks, allow: [], idleAfterEnd: undefined, once: false };
+  return { name: `${name}: ${basename(source.text)}`, source, sink, ...more };
+}
+
+function variablesOf(folder: string, sluice: readonly string[]): Record<string, string> {
+  const shell = [...sluice, 'rsh', '--via', `unix:${join(folder, SESSIONS)}`].map(quote).join(' ');
+  return { SLUICE_SERVICES: folder, BORG_RSH: shell, RSYNC_RSH: shell, GIT_SSH_COMMAND: shell };
+}
+
+/** ms after which a folder without sockets is nobody's: they are made within an instant. */
+const GRACE = 60_000;
+
+/** Nobody answers at the socket. */
+const isDead = (path: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => resolve(false));
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'ECONNREFUSED' || code === 'ENOENT'));
+    socket.once('connect', () => socket.destroy());
+  });
+
+/** Takes away what gateways of ours that were killed have left behind. */
+export async function removeStale(log: CoreLog): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    if (!name.startsWith(PREFIX)) continue;
+    const path = join(tmpdir(), name);
+    const found = await lstat(path).catch(() => undefined);
+    if (!found?.isDirectory() || found.uid !== process.getuid?.() || Date.now() - found.ctimeMs < GRACE) continue;
+    if (!(await isDead(join(path, SESSIONS)))) continue;
+    await rm(path, { recursive: true, force: true });
+    log.warn('removed what a killed gateway had left', { path });
+  }
+}
