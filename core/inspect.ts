@@ -8,15 +8,15 @@ export const inspectAddress = async ({ transport, parsed, role }: Address): Prom
   (await transport.inspect?.(parsed, role)) ?? [];
 
 /** Access is judged on the bound address; an address that names its place tells it beforehand. */
-function inspectAccess({ source, allow }: Link): string[] {
+export function reachFault({ title, source, allow }: { title?: string } & Pick<Link, 'source' | 'allow'>): string[] {
   if (allow.length > 0 || source.transport.reach?.(source.parsed) !== 'network') return [];
   return [
-    `${source.text} can be reached from the network, and nobody is allowed to use it; say who may, "allow: [NAME]" or "allow: anyone", or listen on 127.0.0.1`,
+    `${title === undefined ? '' : `${title}: `}${source.text} can be reached from the network, and nobody is allowed to use it; say who may, "allow: [NAME]" or "allow: anyone", or listen on 127.0.0.1`,
   ];
 }
 
 export async function inspectLink(link: Link): Promise<readonly string[]> {
   const { source, sink, services } = link;
   const ofAddresses = await Promise.all([source, sink, ...services.values()].map(inspectAddress));
-  return [...accessFaults(link), ...inspectAccess(link), ...ofAddresses.flat()];
+  return [...accessFaults(link), ...reachFault({ source, allow: link.allow }), ...ofAddresses.flat()];
 }

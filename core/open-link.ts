@@ -139,10 +139,10 @@ export async function openLink(link: Link, context: LinkContext): Promise<OpenLi
     ...(listener.dial && { dial: listener.dial }),
   });
   for (const sentence of explainLink(link)) log.debug('cannot carry', { what: sentence });
-  return new OpenLink(link, listener, over(listener, door, intake), stop);
+  return new OpenLink(link, listener, untilOver(listener, door, intake), stop);
 }
 
-async function over(listener: Listener, door: Door, intake: Intake): Promise<Outcome | undefined> {
+async function untilOver(listener: Listener, door: Door, intake: Intake): Promise<Outcome | undefined> {
   await listener.closed.catch((error: unknown) =>
     intake.log.error('the source did not close cleanly', { reason: reasonOf(error) }),
   );

@@ -3,7 +3,10 @@ import { loadConfiguration, readIdentities, type Loaded } from '../config/load.t
 import { reasonOf } from '../errors.ts';
 import { locateConfig } from '../config/locate.ts';
 import { jsonSchema } from '../config/schema.ts';
-import { inspectLink } from '../inspect.ts';
+import { tunnelsOf } from '../config/tunnels.ts';
+import type { Address } from '../address.ts';
+import type { Tunnel } from '../tunnels/tunnel.ts';
+import { inspectAddress, inspectLink, reachFault } from '../inspect.ts';
 import { explainLink, type Link } from '../link.ts';
 import { readToken, showReference } from '../token.ts';
 import { createEnvironment } from './environment.ts';
@@ -19,6 +22,11 @@ function describe(link: Link, faults: readonly string[]): string {
   return `${link.name}\n${lines.map((line) => `  ${line}\n`).join('')}`;
 }
 
+const countOf = ({ links, tunnels }: Loaded): string => {
+  const count = tunnelsOf(tunnels).length;
+  return `${links.length} link(s)${count > 0 ? `, ${count} tunnel(s)` : ''}`;
+};
+
 const part = (title: string, lines: readonly string[]): string =>
   lines.length > 0 ? `${title}\n${lines.join('')}\n` : '';
 
@@ -31,18 +39,52 @@ function describeOthers({ identities, hosts }: Loaded): string {
   return part('identities', known) + part('hosts', found);
 }
 
+const listed = (addresses: readonly Address[]): string => addresses.map(({ text }) => text).join(', ');
+
+/** Each tunnel, and the services that links offer to its far side. */
+function describeTunnels({ links, tunnels }: Loaded): string {
+  const offered = (name: string): string =>
+    links
+      .flatMap(({ source }) => (source.text.startsWith(`tunnel:${name}/`) ? [source.text.slice(8 + name.length)] : []))
+      .join(', ') || 'nothing';
+  const show = ({ name }: Tunnel, how: string): string => `  ${name}  ${how}  offers ${offered(name)}\n`;
+  const dialing = tunnels.dialing.map(({ tunnel, addresses }) => show(tunnel, `dials ${listed(addresses)}`));
+  const waiting = tunnels.entrances.flatMap(({ source, waiting: all }) =>
+    all.map(({ tunnel, allow }) =>
+      show(tunnel, `listens on ${source.text} for ${allow.join(', ') || 'whoever reaches it'}`),
+    ),
+  );
+  return part('tunnels', [...dialing, ...waiting]);
+}
+
+/** What the addresses of tunnels lack. */
+async function tunnelFaults({ tunnels }: Loaded): Promise<string[]> {
+  const addresses = [
+    ...tunnels.dialing.flatMap(({ addresses: all }) => all),
+    ...tunnels.entrances.map(({ source }) => source),
+  ];
+  const faults = await Promise.all(
+    addresses.map(async (one) => (await inspectAddress(one)).map((fault) => `${one.text}: ${fault}`)),
+  );
+  const open = tunnels.entrances.flatMap(({ source, waiting }) =>
+    waiting.flatMap(({ tunnel, allow }) => reachFault({ title: `tunnel "${tunnel.name}"`, source, allow })),
+  );
+  return [...open, ...faults.flat()];
+}
+
 /** What is wrong with the tokens of identities and hosts. */
-async function tokenFaults({ identities, hosts }: Loaded): Promise<string[]> {
+async function tokenFaults({ identities, hosts, tunnels }: Loaded): Promise<string[]> {
   const faults: string[] = [];
   const collect = (error: unknown): void => void faults.push(...reasonOf(error).split('\n'));
   await readIdentities(identities).catch(collect);
-  for (const { token } of hosts.values()) if (token !== undefined) await readToken(token).catch(collect);
+  for (const { token } of [...hosts.values(), ...tunnels.dialing.flatMap(({ addresses }) => addresses)])
+    if (token !== undefined) await readToken(token).catch(collect);
   return faults;
 }
 
 /** Resolves with the exit status: 78 if something is missing, else 0. */
 export async function runCheck(flags: CheckFlags): Promise<number> {
-  const { registry } = await createEnvironment(flags);
+  const { gateway, registry } = await createEnvironment(flags);
   if (flags.schema) {
     process.stdout.write(`${JSON.stringify(jsonSchema(registry), null, 2)}\n`);
     return 0;
@@ -50,14 +92,15 @@ export async function runCheck(flags: CheckFlags): Promise<number> {
   const file = locateConfig(flags.config, process.env);
   const loaded = await loadConfiguration(file, registry);
   const { links } = loaded;
+  for (const tunnel of tunnelsOf(loaded.tunnels)) gateway.tunnels.add(tunnel);
   const faults = await Promise.all(links.map(inspectLink));
-  const ofTokens = await tokenFaults(loaded);
+  const others = [...(await tunnelFaults(loaded)), ...(await tokenFaults(loaded))];
   for (const [index, link] of links.entries()) process.stdout.write(`${describe(link, faults[index] ?? [])}\n`);
-  process.stdout.write(describeOthers(loaded));
-  for (const fault of ofTokens) process.stdout.write(`WRONG   ${fault}\n`);
-  const count = faults.flat().length + ofTokens.length;
+  process.stdout.write(describeTunnels(loaded) + describeOthers(loaded));
+  for (const fault of others) process.stdout.write(`WRONG   ${fault}\n`);
+  const count = faults.flat().length + others.length;
   process.stdout.write(
-    count === 0 ? `${file}: ${links.length} link(s), nothing wrong\n` : `${file}: ${count} thing(s) wrong\n`,
+    count === 0 ? `${file}: ${countOf(loaded)}, nothing wrong\n` : `${file}: ${count} thing(s) wrong\n`,
   );
   return count === 0 ? 0 : 78;
 }

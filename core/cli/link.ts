@@ -70,6 +70,12 @@ export function readLink(source: string, sink: string, flags: LinkFlags, registr
   const folder = process.cwd();
   const from: Address = parseAddress(source, { registry, role: 'source', folder });
   const to = parseAddress(sink, { registry, role: 'sink', folder, extra: commandOptions(sink, flags) });
+  for (const { scheme, text } of [from, to])
+    if (scheme === 'tunnel')
+      throw new SluiceError(
+        'SLUICE_USAGE',
+        `${text}: tunnels belong to a configuration ("sluice run"), or to the command "sluice tunnel"`,
+      );
   return {
     name: from.scheme,
     source: from,

@@ -24,9 +24,8 @@ async function assertSound({ links, tunnels }: Loaded, log: Log): Promise<void> 
   for (const link of links) {
     const { name, source, sink, services } = link;
     for (const fault of accessFaults(link)) faults.push(`link "${name}": ${fault}`);
-    if (source.scheme !== 'tunnel')
-      for (const fault of await inspectAddress(source)) faults.push(`link "${name}": ${source.text}: ${fault}`);
-    for (const one of [sink, ...services.values()].filter(({ scheme }) => scheme !== 'tunnel'))
+    for (const fault of await inspectAddress(source)) faults.push(`link "${name}": ${source.text}: ${fault}`);
+    for (const one of [sink, ...services.values()])
       for (const fault of await inspectAddress(one)) log.warn('the sink is not ready', { link: name, reason: fault });
   }
   if (faults.length > 0) throw new SluiceError('SLUICE_CONFIG', faults.join('\n'));
@@ -35,7 +34,6 @@ async function assertSound({ links, tunnels }: Loaded, log: Log): Promise<void> 
 /** Links first: what a far side asks for must be there when it comes. */
 async function openAll({ links, tunnels }: Loaded, gateway: Gateway): Promise<readonly { done: Promise<unknown> }[]> {
   const opened: { done: Promise<unknown> }[] = [];
-  for (const tunnel of tunnelsOf(tunnels)) gateway.tunnels.add(tunnel);
   for (const link of links) opened.push(await gateway.open(link));
   for (const entrance of tunnels.entrances) opened.push(await gateway.openEntrance(entrance));
   for (const plan of tunnels.dialing) opened.push(await gateway.dialTunnel(plan));
@@ -52,6 +50,7 @@ export async function runGateway(flags: ConfigFlags): Promise<number> {
   if (links.length === 0 && tunnels.length === 0)
     throw new SluiceError('SLUICE_CONFIG', `${file}: there is nothing to run; add "links"`);
   gateway.know(await readIdentities(identities));
+  for (const tunnel of tunnels) gateway.tunnels.add(tunnel);
   await assertSound(loaded, log);
   if (tunnels.length > 0) await (await import('../tunnels/within-reach.ts')).removeStale(log);
   const signalled = watchAsGateway(gateway, log);

@@ -12,7 +12,7 @@ import { ConfigDocument, type Mistake } from './document.ts';
 import { Attempts, readEndpoint } from './endpoints.ts';
 import { readLinks } from './links.ts';
 import { readConfiguration, type Configuration } from './schema.ts';
-import { assertTunnel, placesOf, readTunnels, type TunnelPlans } from './tunnels.ts';
+import { assertNoTunnel, assertTunnel, placesOf, readTunnels, type TunnelPlans } from './tunnels.ts';
 
 /** What a configuration says. Tokens are only named: `readIdentities` reads them. */
 export interface Loaded {
@@ -51,12 +51,10 @@ function readHosts(
   for (const [name, entry] of Object.entries(hosts ?? {})) {
     const { sink, ...extra } = typeof entry === 'string' ? { sink: entry } : entry;
     const path = typeof entry === 'string' ? [name] : [name, 'sink'];
-    const address = attempts.try(path, () =>
-      readEndpoint(sink, 'sink', folder, registry, {
-        extra,
-        ...(options?.host === name && options),
-      }),
-    );
+    const address = attempts.try(path, () => {
+      const own = options?.host === name && options;
+      return assertNoTunnel(readEndpoint(sink, 'sink', folder, registry, { extra, ...own }));
+    });
     if (address !== undefined) read.set(name, address);
   }
   return { read, mistakes: attempts.mistakes };

@@ -159,3 +159,11 @@ export function assertTunnel({ scheme, parsed }: Address, names: readonly string
     didYouMean(tunnel, names) || (names.length > 0 ? `; there are: ${names.join(', ')}` : '; add it to "tunnels:"');
   throw new Error(`there is no tunnel "${tunnel}"${hint}`);
 }
+
+/** A tunnel runs in a gateway, and this is for another process. @throws Error that says what to do instead */
+export function assertNoTunnel(address: Address): Address {
+  if (address.scheme !== 'tunnel') return address;
+  throw new Error(
+    `${address.text}: tunnels run in a gateway; give its configuration a link from a socket to it, source "unix:/run/sluice/NAME.sock?session=yes", and name that socket here`,
+  );
+}

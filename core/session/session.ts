@@ -111,6 +111,11 @@ export class Session {
     return this.#carrier !== undefined;
   }
 
+  /** One of the two sides wants no new streams. */
+  get isDraining(): boolean {
+    return this.#draining;
+  }
+
   /** Takes new streams: attached, not draining, not over. */
   get isOpen(): boolean {
     return this.isAttached && !this.#draining;
@@ -120,7 +125,7 @@ export class Session {
     return this.#ended;
   }
 
-  /** Calls back after each change of `isAttached`, `isOpen` and `isOver`, until it is over. */
+  /** Calls back after each change of `isAttached`, `isDraining` and `isOver`, until it is over. */
   watch(changed: () => void): void {
     this.#watchers.add(changed);
   }

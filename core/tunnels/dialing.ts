@@ -52,6 +52,15 @@ interface Dialed extends DialedSession {
   readonly rank: number;
 }
 
+/** Resolves when a session takes no new streams any more: it is over, or its far side is going away. */
+const untilGone = ({ session, ended }: DialedSession): Promise<{ readonly reason: Error | undefined }> =>
+  new Promise((resolve) => {
+    void ended.then((reason) => resolve({ reason }));
+    session.watch(() => {
+      if (session.isDraining) resolve({ reason: undefined });
+    });
+  });
+
 /** A session that lived for less has changed nothing: the next attempt waits as if it had failed. */
 const PROVED_LIFE = 5_000;
 
@@ -190,7 +199,7 @@ export class DialedTunnel {
     let current = dialed;
     for (;;) {
       const better = current.rank > 0 ? this.#untilBetter(current) : undefined;
-      const over = current.ended.then((reason) => ({ reason }));
+      const over = untilGone(current);
       const next = await (better === undefined ? over : Promise.race([over, better.found]));
       better?.stop();
       if ('reason' in next) {
