@@ -47,6 +47,8 @@ export interface OpenTunnel {
   readonly done: Promise<void>;
   /** For one that is dialed: resolves when it is up for the first time, rejects where that is not waited for. */
   readonly up?: Promise<void>;
+  /** Where it listens, as bound. */
+  readonly address?: string;
   /** No new streams. */
   stop(): void;
   /** Cuts what is left. */

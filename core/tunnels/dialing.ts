@@ -36,6 +36,8 @@ export interface DialingPlan {
    * left behind there is ended. Otherwise the first failure is told, and there may be others of us.
    */
   readonly isKept: boolean;
+  /** ms, on average, between looks whether a better address answers again. */
+  readonly betterAddress?: number;
 }
 
 export interface DialingContext {
@@ -213,11 +215,12 @@ export class DialedTunnel {
   }
 
   #untilBetter({ rank }: Dialed): { found: Promise<Dialed>; stop: () => void } {
+    const { betterAddress = LIMITS.betterAddress } = this.#plan;
     const over = new AbortController();
     const signal = AbortSignal.any([over.signal, this.#stop.signal]);
     const look = async (): Promise<Dialed> => {
       for (;;) {
-        await sleep(LIMITS.betterAddress * (0.5 + Math.random()), undefined, { signal });
+        await sleep(betterAddress * (0.5 + Math.random()), undefined, { signal });
         const dialed = await this.#tryAll(rank).catch(() => undefined);
         if (dialed !== undefined) return dialed;
       }

@@ -108,6 +108,7 @@ export async function openEntrance(
   const { door, listener } = await openDoor(entrance, context, stop);
   log.info('listening', { source: listener.address, ...(listener.dial && { dial: listener.dial }) });
   return {
+    address: listener.address,
     done: over(listener, door, log, stop.signal),
     stop: () => stop.abort(),
     end: (reason) => void door.end(reason),

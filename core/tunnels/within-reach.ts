@@ -5,7 +5,7 @@
  * - `BORG_RSH`, `RSYNC_RSH`, `GIT_SSH_COMMAND`: a remote shell whose host is the name of a service
  * - `SLUICE_SERVICES`: a folder with a socket for each, `NAME.sock`, for programs that want a socket
  *
- * All lie in a folder with a name that nobody can guess, and go with it. What a killed gateway has left is taken away by the
+ * All lie in a folder of their own, for the command's account alone, and go with it. What a killed gateway has left is taken away by the
  * next one (`removeStale`).
  */
 import { chmod, lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
@@ -109,7 +109,7 @@ export class WithinReach {
       await rm(folder, { recursive: true, force: true });
     };
     try {
-      if (account !== undefined) await chmod(folder, 0o711); // its name is the secret, and each socket is the account's
+      if (account !== undefined) await chmod(folder, 0o755); // each socket is the account's alone
       for (const { source, sinks } of plan(folder, services, origin, account, registry))
         opened.push(await open(linkTo(link, source, sinks)));
       void origin.end.session.closed.then(close);
