@@ -61,7 +61,7 @@ describe('hosts of the tests', { skip: whyNoHosts() }, () => {
 
   it('have the command and both borgs, for root and for anybody', async () => {
     const { open } = hosts;
-    for (const user of ['root', 'nobody'])
+    for (const user of ['root', 'sluice-test-user'])
       assert.match(
         await open.ok(`sluice --version && borg --version && ${BORG2}/borg --version`, { user }),
         /^\d+\.\d+\.\d+\nborg 1\.\d.*\nborg 2\.\d/,
@@ -70,14 +70,14 @@ describe('hosts of the tests', { skip: whyNoHosts() }, () => {
 });
 
 it('a host ends when its test does, with all that it runs and mounts', { skip: whyNoHosts() }, async () => {
-  let end = async (): Promise<void> => {};
-  const { alone } = await makeHosts(new Scope({ after: (cleanup) => (end = cleanup) }), { alone: {} });
+  const cleanups: (() => Promise<void>)[] = [];
+  const { alone } = await makeHosts(new Scope({ after: (cleanup) => cleanups.push(cleanup) }), { alone: {} });
   const sleeper = alone.start(
     'mkdir /tmp/m && mount -t tmpfs t /tmp/m && (setsid sleep 1000 & setsid sleep 1000 & echo >&2 up; wait)',
   );
   await untilSaid(sleeper, /up/);
   assert.equal(existsSync(`/proc/${alone.pid}`), true);
-  await end();
+  for (const cleanup of cleanups) await cleanup();
   assert.equal(existsSync(`/proc/${alone.pid}`), false);
   assert.equal((await sleeper.ended).code, null);
 });

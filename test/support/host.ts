@@ -84,7 +84,7 @@ export class Host {
   /** Starts what bash understands; the host's end is its end. */
   start(code: string, { user = 'root' }: RunOptions = {}): Program {
     const enter = ['--target', String(this.pid), ...NAMESPACES, 'sh', '-c', AS_USER, 'sh', user, code];
-    const child = spawn('nsenter', enter, { detached: true }); // a group of its own, for `signal`
+    const child = spawn('nsenter', enter, { detached: true }); // a group of its own, for `sendSignal`
     child.stdin.on('error', () => {});
     let stderr = '';
     child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
@@ -112,15 +112,15 @@ export class Host {
     return ran.stdout.toString();
   }
 
-  /** Writes a file, whose folder is made if there is none. */
+  /** Writes a file as that user, and makes its folder if there is none; `~/` is the user's home. */
   async write(path: string, text: string, { user = 'root', mode = '644' } = {}): Promise<void> {
-    const place = `mkdir -p "$(dirname ${path})" && rm -f ${path} && umask 077 && cat >${path}`;
-    await this.ok(`${place} && chown ${user}: ${path} && chmod ${mode} ${path}`, { input: text });
+    const code = `mkdir -p "$(dirname ${path})" && rm -f ${path} && umask 077 && cat >${path} && chmod ${mode} ${path}`;
+    await this.ok(code, { user, input: text });
   }
 }
 
 /** To what was started, and to all that it started in its group. */
-export function signal({ child }: Program, name: NodeJS.Signals): void {
+export function sendSignal({ child }: Program, name: NodeJS.Signals): void {
   if (child.pid !== undefined) process.kill(-child.pid, name);
 }
 

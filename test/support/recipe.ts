@@ -3,18 +3,18 @@
  * page do not see them:
  *
  *     ```sh host=server user=backup       commands, run to their good end by that user (root, if none is named)
- *     ```sh host=server stays             a command that stays: it runs until the hosts are gone, from the line that
- *                                         tells that it listens
+ *     ```sh host=server stays             a command that stays: it has begun when it says `listening`, or what stands
+ *                                         after `stays=`, and runs until the hosts are gone
  *     ```yaml host=server file=/etc/x     a file, with `mode=600` and `user=` where they matter
  *     ```text                             shown, not run
  *
- * Commands of one user on one host share their exported variables, as in one terminal. With `borg=2` borg is borg 2.
+ * Commands of one user on one host, with one borg, share their exported variables, as in one terminal. With `borg=2` borg is borg 2.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after } from 'node:test';
-import { BORG2, untilSaid, type Host } from './host.ts';
+import { BORG2, sendSignal, untilSaid, whyNoHosts, type Host } from './host.ts';
 import type { Program } from './programs.ts';
 
 export const RECIPES = join(import.meta.dirname, '../../docs/recipes');
@@ -42,28 +42,57 @@ export function blocksOf(page: string): Block[] {
   return blocks;
 }
 
-const KEEP_EXPORTS = `
-exports=/tmp/.exports-$USER
+const keepExports = (borg: string): string => `
+exports=/tmp/.exports-$USER-${borg}
 [ ! -f $exports ] || . $exports
 trap 'export -p | grep -v " PATH=" >$exports' EXIT
 set -euo pipefail
 `;
 
+/** A command that stays. It can be ended, and begun anew by the same words. */
+export class Staying {
+  readonly #begin: () => Program;
+  readonly #sign: RegExp;
+  program: Program;
+
+  constructor(begin: () => Program, sign: RegExp) {
+    this.#begin = begin;
+    this.#sign = sign;
+    this.program = begin();
+  }
+
+  /** Resolves when it has begun. */
+  async ready(): Promise<void> {
+    await untilSaid(this.program, this.#sign);
+  }
+
+  async end(how: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    sendSignal(this.program, how);
+    await this.program.ended;
+  }
+
+  async beginAnew(): Promise<void> {
+    this.program = this.#begin();
+    await this.ready();
+  }
+}
+
 export class Recipe {
   readonly #blocks: readonly Block[];
   readonly #left: Set<Block>;
   /** What stays, in the order of the page. */
-  readonly staying: Program[] = [];
+  readonly staying: Staying[] = [];
 
   /** At the end of the test file every block of the page must have been run. */
   constructor(name: string) {
     this.#blocks = blocksOf(readFileSync(join(RECIPES, name), 'utf8')).filter(({ language }) => language !== 'text');
     this.#left = new Set(this.#blocks);
-    after(() => assert.deepEqual([...this.#left], [], `the test of ${name} left out some of its blocks`));
+    if (whyNoHosts() === false)
+      after(() => assert.deepEqual([...this.#left], [], `the test of ${name} left out some of its blocks`));
   }
 
   /**
-   * Does what stands below one heading; resolves with what its commands said on standard output.
+   * Does what stands below one heading; resolves with what its commands said, errors too.
    *
    * @param values what a reader would put in place of some words: the pin that a log told
    */
@@ -88,11 +117,21 @@ export class Recipe {
       await host.write(file, text, { user, mode: words.get('mode') ?? '644' });
       return '';
     }
-    const code = `${KEEP_EXPORTS}${words.get('borg') === '2' ? `PATH=${BORG2}:$PATH` : ''}\n${text}`;
-    if (!words.has('stays')) return host.ok(code, { user });
-    const program = host.start(code, { user });
-    this.staying.push(program);
-    await untilSaid(program, /listening/);
+    const borg = words.get('borg') ?? '1';
+    const code = `${keepExports(borg)}${borg === '2' ? `PATH=${BORG2}:$PATH` : ''}\n${text}`;
+    const stays = words.get('stays');
+    if (stays === undefined) {
+      const said = await host.run(code, { user });
+      const all = `${said.stdout.toString()}${said.stderr}`;
+      assert.equal(said.code, 0, `${user}@${host.name}:\n${text}\n${all}\n${this.#saidMeanwhile()}`);
+      return all;
+    }
+    const sign = new RegExp(stays === 'stays' ? 'listening' : stays);
+    const staying = new Staying(() => host.start(code, { user }), sign);
+    this.staying.push(staying);
+    await staying.ready();
     return '';
   }
+
+  #saidMeanwhile = (): string => this.staying.map(({ program }) => program.said()).join('\n');
 }
