@@ -1,7 +1,7 @@
 /**
  * A host for tests: network, mounts, processes and name of its own (namespaces), and a root that is a private copy of the
  * machine's: accounts are made in it, files written, daemons started, and nothing of it reaches the machine. `host.sh` is
- * its first process, and what ends with it. The command `sluice` is installed there, and borg; borg 2 stands in BORG2.
+ * its first process, and what ends with it. The command `sluice` is installed there, and borg; borg 2 stands in /opt/borg2.
  */
 import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import assert from 'node:assert/strict';
@@ -21,8 +21,8 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const SHOWN = [PROJECT, '/usr/local/lib/sluice', process.execPath, '/usr/local/lib/node', BORG2_FOLDER, BORG2_FOLDER];
 const COMMAND = '#!/bin/sh\nexec /usr/local/lib/node /usr/local/lib/sluice/dist/sluice.js "$@"\n';
 
-/** A folder for the front of the PATH, in which `borg` is borg 2. */
-export const BORG2 = join(BORG2_FOLDER, 'bin');
+/** For the front of the PATH of a host, where `borg` shall be borg 2. */
+export const BORG2 = '/opt/borg2/bin';
 
 /** Becomes the user $1 and runs $2 by bash, as after a login, but without reading anybody's profile. */
 const AS_USER = `
@@ -30,7 +30,7 @@ const AS_USER = `
 home=$(getent passwd "$1" | cut -d: -f6) user=$1 code=$2
 shift 2
 cd "$home" 2>/dev/null || cd /
-exec "$@" env -i PATH=${PATH} LANG=C.UTF-8 HOME="$home" USER="$user" LOGNAME="$user" SHELL=/bin/bash bash -c "$code"`;
+exec "$@" env -i PATH=${PATH} LANG=C.UTF-8 HOME="$home" USER="$user" LOGNAME="$user" SHELL=/bin/bash $ENVIRONMENT bash -c "$code"`;
 
 /** Why there can be no hosts here, for `{ skip }`; false if there can. */
 export function whyNoHosts(): string | false {
@@ -49,6 +49,8 @@ export interface RunOptions {
 
 export class Host {
   readonly name: string;
+  /** Variables of all that is run. Without blanks. */
+  readonly environment: Record<string, string> = {};
   readonly #init: ChildProcessWithoutNullStreams;
   /** Of its first process, on the machine. */
   readonly pid: number;
@@ -72,6 +74,7 @@ export class Host {
     const host = new Host(name, init, Number(pid));
     scope.defer(() => host.#close(ended));
     await host.write('/usr/local/bin/sluice', COMMAND, { mode: '755' });
+    await host.ok(`ln -s ${BORG2_FOLDER} /opt/borg2`);
     return host;
   }
 
@@ -84,7 +87,11 @@ export class Host {
   /** Starts what bash understands; the host's end is its end. */
   start(code: string, { user = 'root' }: RunOptions = {}): Program {
     const enter = ['--target', String(this.pid), ...NAMESPACES, 'sh', '-c', AS_USER, 'sh', user, code];
-    const child = spawn('nsenter', enter, { detached: true }); // a group of its own, for `sendSignal`
+    const ENVIRONMENT = Object.entries(this.environment)
+      .map((pair) => pair.join('='))
+      .join(' ');
+    const env = { ...process.env, ENVIRONMENT };
+    const child = spawn('nsenter', enter, { env, detached: true }); // a group of its own, for `sendSignal`
     child.stdin.on('error', () => {});
     let stderr = '';
     child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));

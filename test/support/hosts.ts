@@ -63,7 +63,14 @@ export class Network {
     await this.#nft(`add rule ip net cut oifname ${link} drop\nadd rule ip net cut iifname ${link} drop`);
   }
 
-  /** Mends all cuts. */
+  /** From now on every connection with it is reset as soon as a byte of it comes by. */
+  async breakConnections(host: Host): Promise<void> {
+    const link = this.#places.get(host.name)?.link;
+    const reset = 'meta l4proto tcp reject with tcp reset';
+    await this.#nft(`add rule ip net cut oifname ${link} ${reset}\nadd rule ip net cut iifname ${link} ${reset}`);
+  }
+
+  /** All is as it was. */
   async mend(): Promise<void> {
     await this.#nft('flush chain ip net cut');
   }
