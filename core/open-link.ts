@@ -2,6 +2,7 @@
  * A link that listens: its source is bound and judged, and every connection that it accepts is served (serve.ts).
  * One failure concerns one connection. Made by `openLink`; freed when `done` resolves.
  */
+import { once } from 'node:events';
 import { assertAccess, authorize } from './access.ts';
 import type { Address } from './address.ts';
 import { openDoor, type Door, type DoorHost } from './door.ts';
@@ -139,13 +140,20 @@ export async function openLink(link: Link, context: LinkContext): Promise<OpenLi
     ...(listener.dial && { dial: listener.dial }),
   });
   for (const sentence of explainLink(link)) log.debug('cannot carry', { what: sentence });
-  return new OpenLink(link, listener, untilOver(listener, door, intake), stop);
+  return new OpenLink(link, listener, untilOver(listener, door, intake, stop.signal), stop);
 }
 
-async function untilOver(listener: Listener, door: Door, intake: Intake): Promise<Outcome | undefined> {
+/** A source that serves once closes by itself: its one session goes on. */
+async function untilOver(
+  listener: Listener,
+  door: Door,
+  intake: Intake,
+  stopped: AbortSignal,
+): Promise<Outcome | undefined> {
   await listener.closed.catch((error: unknown) =>
     intake.log.error('the source did not close cleanly', { reason: reasonOf(error) }),
   );
+  if (!stopped.aborted) await Promise.race([once(stopped, 'abort'), door.over()]);
   await door.drain();
   const last = await intake.over();
   await door.end(new SluiceError('SLUICE_STOPPED', 'the gateway was stopped'));

@@ -5,8 +5,8 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
-import { COMMAND, startSluice } from '../support/command.ts';
-import { run, start, type Ran } from '../support/programs.ts';
+import { COMMAND, sluice, startSluice } from '../support/command.ts';
+import { run, start, untilListening, type Ran } from '../support/programs.ts';
 import { Scope, assertNothingLeaks } from '../support/scope.ts';
 import { seededBytes } from '../support/tree.ts';
 
@@ -83,4 +83,18 @@ it('standard input and output can be the sink of a link, for one connection', as
   const { code, stdout, stderr } = await link.ended;
   assert.equal(code, 0, stderr);
   assert.equal(stdout, sent.toString());
+});
+
+it('a source of one connection, standard input or a socket that systemd accepted, serves a session to its end', async (t) => {
+  const scope = new Scope(t);
+  const socket = `${scope.folder()}/s`;
+  const slow = `exec:sh -c "sleep 1; cat; exit 3"`; // longer than it takes to hear that no more connections come
+  const link = (source: string): string[] => [process.execPath, COMMAND, 'link', `${source}?session=yes`, slow];
+  const quoted = link('stdio:').map((word) => `'${word}'`);
+  const activated = start(scope, 'systemd-socket-activate', ['--accept', '--listen', socket, ...link('systemd:')]);
+  await untilListening(socket);
+  for (const to of [`exec:${quoted.join(' ')}`, `unix:${socket}`]) {
+    const { code, stdout, stderr } = await sluice(scope, ['rsh', '--to', to, 'any'], 'all of it');
+    assert.deepEqual([code, stdout], [3, 'all of it'], `${stderr}${activated.said()}`);
+  }
 });

@@ -37,6 +37,13 @@ export const NEEDS: readonly Need[] = [
   program('flock', 'util-linux'),
   program('setpriv', 'util-linux'),
   program('getent', 'libc-bin'),
+  program('ip', 'iproute2'),
+  program('nft', 'nftables'),
+  program('unshare', 'util-linux'),
+  program('nsenter', 'util-linux'),
+  program('useradd', 'passwd'),
+  program('hostname', 'hostname'),
+  program('pgrep', 'procps'),
   program('tar', 'tar'),
   {
     name: 'cc with the C library',

@@ -14,6 +14,8 @@ export interface Certificates {
   /** For localhost, 127.0.0.1 and ::1. */
   readonly server: Pair;
   readonly client: Pair;
+  /** For backup.example. */
+  readonly site: Pair;
   /** Signed by the authority, for other.example. */
   readonly otherName: Pair;
   /** Signed by nobody. */
@@ -67,6 +69,7 @@ function makeCertificates(): Certificates {
     ca: at('ca.pem'),
     server: sign('server', 'DNS:localhost,IP:127.0.0.1,IP:::1'),
     client: sign('client', 'DNS:client.example'),
+    site: sign('site', 'DNS:backup.example'),
     otherName: sign('other', 'DNS:other.example'),
     stranger: { cert: at('stranger.pem'), key: at('stranger.key') },
   };
