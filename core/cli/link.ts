@@ -16,7 +16,7 @@ import { onProxySignals, statusOfSignal, watchAsGateway, type Signalled } from '
 /** The flags for a command, as options of its address; other sinks have options of their own in the address. */
 function commandOptions(sink: string, { user, cwd, env, handoff, onAbort }: CommandFlags): Record<string, unknown> {
   const given = Object.entries({ user, cwd, env, handoff, onAbort }).filter(([, value]) => value !== undefined);
-  if (given.length > 0 && !sink.startsWith('exec:')) {
+  if (given.length > 0 && !/^(?:[a-z0-9.-]+\+)*exec:/.test(sink)) {
     throw new SluiceError(
       'SLUICE_USAGE',
       `--${given[0]?.[0]} is for a sink that starts a command (exec:), and this is ${sink}`,
@@ -91,7 +91,7 @@ export async function runLink(source: string, sink: string, flags: LinkFlags, le
   const { gateway, log, registry } = environment;
   const link = readLink(source, sink, flags, registry);
   await knowAllowed(flags, environment);
-  const usesStdio = link.source.scheme === 'stdio' || link.sink.scheme === 'stdio';
+  const usesStdio = servesOnce(link.source, link.sink);
   const signalled = usesStdio ? watchAsProxy(environment) : watchAsGateway(gateway, log);
   if (!link.once)
     for (const fault of await inspectAddress(link.sink)) log.warn('the sink is not ready', { reason: fault });
