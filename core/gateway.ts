@@ -16,6 +16,7 @@ import { openLink, type LinkContext, type OpenLink } from './open-link.ts';
 import type { Registry } from './registry.ts';
 import type { Loudness, Served } from './serve.ts';
 import type { TokenReference } from './token.ts';
+import { originOf } from './tunnels/origins.ts';
 import { Tunnels } from './tunnels/tunnels.ts';
 import type { DialingPlan } from './tunnels/dialing.ts';
 import type { EntrancePlan } from './tunnels/entrance.ts';
@@ -108,15 +109,14 @@ export class Gateway {
   /** Keeps a tunnel up from now on, by dialing; whether anybody is there is told by the tunnel itself. */
   async dialTunnel(plan: DialingPlan): Promise<OpenTunnel> {
     const { DialedTunnel } = await import('./tunnels/dialing.ts');
-    const { origins } = this.tunnels;
     const isOwn = (id: string): boolean => this.tunnels.isOwn(id);
-    return this.#keep(new DialedTunnel(plan, { ...this.#context, origins, isOwn }));
+    return this.#keep(new DialedTunnel(plan, { ...this.#context, isOwn }));
   }
 
   /** Listens for the far sides of tunnels. @throws SluiceError SLUICE_LISTEN, SLUICE_ACCESS; then nothing is left. */
   async openEntrance(plan: EntrancePlan): Promise<OpenTunnel> {
     const { openEntrance } = await import('./tunnels/entrance.ts');
-    return this.#keep(await openEntrance(plan, this.tunnels.origins, this.#context));
+    return this.#keep(await openEntrance(plan, this.#context));
   }
 
   #keep(tunnel: OpenTunnel): OpenTunnel {
@@ -126,12 +126,10 @@ export class Gateway {
   }
 
   async #variables(inbound: Inbound, sink: Address, link: Link): Promise<Variables | undefined> {
-    const { origins } = this.tunnels;
-    if (origins.of(inbound) === undefined) return undefined;
+    if (originOf(inbound) === undefined) return undefined;
     this.#withinReach ??= import('./tunnels/within-reach.ts').then(
       ({ WithinReach: Reach }) =>
         new Reach({
-          origins,
           registry: this.#registry,
           sluice: this.#sluice,
           open: (one) => this.#openWith(one, { ...this.#context, log: whispering(this.#context.log) }),

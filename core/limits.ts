@@ -2,6 +2,10 @@
 export const LIMITS = {
   /** ms. A dial with DNS, TCP, TLS and an HTTP upgrade takes four round trips: even over a satellite under 3 s. */
   dialTimeout: 10_000,
+  /** ms. Binding takes none; making a key and a certificate a second. */
+  listenTimeout: 10_000,
+  /** ms. `parse` opens nothing, so a tenth of a second is already a mistake, and holds everything else up. */
+  slowParse: 100,
   /** ms without a byte after one direction has ended. A fixed total would cut slow replies; ghostunnel's did. */
   idleAfterEnd: 60_000,
   /** ms in which what an inbound still sends is thrown away after its sink is gone, so that the sink's last words

@@ -39,9 +39,9 @@ export const servicesOf = ({ sink, services }: Link): string[] => [
   ...services.keys(),
 ];
 
-/** A process has one standard input and output: a link that uses them serves one connection. */
+/** A process has one standard input and output, for example: a link that uses them serves one connection. */
 export const servesOnce = (source: Address, sink: Address): boolean =>
-  source.scheme === 'stdio' || sink.scheme === 'stdio';
+  source.transport.servesOnce === true || sink.transport.servesOnce === true;
 
 /** A session carries all that a transport may lack. */
 const has = ({ transport, session }: Address, capability: Capability): boolean =>

@@ -2,80 +2,101 @@
  * Plugins: files in TypeScript or JavaScript, loaded without a build step. The only import of jiti, and only where a
  * configuration or a flag names a plugin. `sluice/plugin` resolves to the running Sluice wherever the file lies, and
  * nothing is cached on disk.
+ *
+ * A plugin is named by a path (`./serial.ts`, `/folder`, `~/x.mjs`), by `sluice/NAME` if it comes with Sluice, or by the
+ * name of a package that is installed beside the configuration (or the working directory), or beside Sluice.
  */
 import { existsSync, realpathSync, statSync } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
+import { isAbsolute, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pathResolver } from './address.ts';
+import { watchPlugin } from './blame.ts';
+import { BUNDLED_PLUGINS } from './bundled-plugins.ts';
 import { SluiceError, reasonOf } from './errors.ts';
 import { assertOwnFolder, readOwnFile } from './own-file.ts';
+import { readExports, type Exported } from './plugin-shape.ts';
+import type { Registry } from './registry.ts';
 import * as contract from '../plugins/contract/index.ts';
-import type { Transport } from '../plugins/contract/index.ts';
 
-const REQUIRED = {
-  name: 'string',
-  schemes: 'array',
-  grammar: 'string',
-  summary: 'string',
-  options: 'object',
-  capabilities: 'array',
-  parse: 'function',
-};
+/** In one line: what a loader of modules says goes on with the files that asked. */
+const refuse = (plugin: string, cause: unknown): SluiceError =>
+  new SluiceError('SLUICE_PLUGIN', `plugin ${plugin}: ${reasonOf(cause).split('\n', 1)[0]}`, { cause });
 
-const refuse = (plugin: string, why: string, cause?: unknown): SluiceError =>
-  new SluiceError('SLUICE_PLUGIN', `plugin ${plugin}: ${why}`, { cause });
+const isPath = (plugin: string): boolean =>
+  plugin.startsWith('.') || plugin.startsWith('~/') || isAbsolute(plugin) || /\.(?:[cm]?[jt]s)$/.test(plugin);
 
-const kindOf = (value: unknown): string => (Array.isArray(value) ? 'array' : value === null ? 'null' : typeof value);
-
-/** What a plugin exports, checked member by member. @throws SluiceError SLUICE_PLUGIN naming the member. */
-export function assertTransport(plugin: string, value: unknown): Transport {
-  if (kindOf(value) !== 'object') {
-    throw refuse(plugin, 'it has no default export made by defineTransport({ … })');
-  }
-  const members = value as Readonly<Record<string, unknown>>;
-  for (const [name, kind] of Object.entries(REQUIRED)) {
-    if (kindOf(members[name]) === kind) continue;
-    throw refuse(plugin, `its "${name}" must be of type ${kind}, and is ${kindOf(members[name])}`);
-  }
-  if (members['listen'] === undefined && members['dial'] === undefined) {
-    throw refuse(plugin, 'it has neither "listen" nor "dial"; it needs one of them');
-  }
-  return value as Transport;
+/** Where packages may be installed: beside what names them, and beside us. */
+function packageFolders(folder: string): string[] {
+  const parts = import.meta.dirname.split(sep);
+  const at = parts.lastIndexOf('node_modules');
+  return [join(folder, 'node_modules'), ...(at < 0 ? [] : [parts.slice(0, at + 1).join(sep)])];
 }
 
-/** `./file.ts`, `/folder` or `package`, as the file to load. */
+/** @throws Error with the remedy */
 function locate(plugin: string, folder: string): string {
-  const isPath = plugin.startsWith('.') || plugin.startsWith('~/') || isAbsolute(plugin);
-  const path = isPath ? pathResolver(folder)(plugin) : join(folder, 'node_modules', plugin);
-  if (!existsSync(path))
-    throw refuse(
-      plugin,
-      isPath ? `there is no ${path}` : `it is not installed beside ${folder}; run npm install ${plugin} there`,
-    );
-  return realpathSync(path);
+  if (isPath(plugin)) {
+    const path = pathResolver(folder)(plugin);
+    if (existsSync(path)) return realpathSync(path);
+    throw new Error(`there is no ${path}`);
+  }
+  const found = packageFolders(folder)
+    .map((modules) => join(modules, plugin))
+    .find((path) => existsSync(path));
+  if (found !== undefined) return realpathSync(found);
+  const hint = existsSync(join(folder, plugin)) ? `; for the file or folder write ./${plugin}` : '';
+  throw new Error(`it is not installed beside ${folder}; run npm install ${plugin} there${hint}`);
 }
 
 /** A folder's own entry file counts as well as the folder: who can write either decides what runs. */
-async function assertOwnPlugin(path: string, entryOf: (folder: string) => string): Promise<void> {
-  if (statSync(path).isFile()) return void (await readOwnFile(path));
+async function readOwnEntry(path: string, entryOf: (folder: string) => string): Promise<string> {
+  if (statSync(path).isFile()) return readOwnFile(path);
   await assertOwnFolder(path);
   const entry = entryOf(path);
-  await readOwnFile(entry.startsWith('file:') ? fileURLToPath(entry) : entry);
+  return readOwnFile(entry.startsWith('file:') ? fileURLToPath(entry) : entry);
 }
 
-/** Loads one plugin. @throws SluiceError SLUICE_PLUGIN */
-export async function loadPlugin(plugin: string, folder: string): Promise<Transport> {
+async function importPlugin(plugin: string, folder: string): Promise<unknown> {
   const path = locate(plugin, folder);
+  watchPlugin(plugin, path);
+  const { createJiti } = await import('jiti/static');
+  const virtualModules: Record<string, unknown> = { 'sluice/plugin': contract };
+  const jiti = createJiti(join(folder, 'sluice.yaml'), { fsCache: false, virtualModules });
+  const text = await readOwnEntry(path, (folderPath) => jiti.esmResolve(folderPath));
+  if (text.includes('sluice/compliance'))
+    virtualModules['sluice/compliance'] = await import('../plugins/compliance/index.ts');
+  return jiti.import(path, { default: true });
+}
+
+async function importBundled(name: string): Promise<unknown> {
+  const load = Object.hasOwn(BUNDLED_PLUGINS, name) ? BUNDLED_PLUGINS[name] : undefined;
+  if (load !== undefined) return ((await load()) as { default: unknown }).default;
+  throw new Error(`Sluice brings no such plugin; it brings ${Object.keys(BUNDLED_PLUGINS).join(', ')}`);
+}
+
+/**
+ * Loads one plugin.
+ *
+ * @param folder what a path is relative to, and where a package is looked for
+ * @throws SluiceError SLUICE_PLUGIN that names the plugin and, where one is at fault, its member
+ */
+export async function loadPlugin(plugin: string, folder: string): Promise<Exported> {
   try {
-    const { createJiti } = await import('jiti/static');
-    const jiti = createJiti(join(folder, 'sluice.yaml'), {
-      fsCache: false,
-      virtualModules: { 'sluice/plugin': contract },
-    });
-    await assertOwnPlugin(path, (folderPath) => jiti.esmResolve(folderPath));
-    return assertTransport(plugin, await jiti.import(path, { default: true }));
+    const isBundled = plugin.startsWith('sluice/');
+    return readExports(await (isBundled ? importBundled(plugin.slice(7)) : importPlugin(plugin, folder)));
   } catch (error) {
-    if (SluiceError.is(error)) throw error;
-    throw refuse(plugin, reasonOf(error), error);
+    throw refuse(plugin, error);
+  }
+}
+
+/** Loads plugins, one after another, and makes their schemes and layers known. @throws SluiceError SLUICE_PLUGIN */
+export async function addPlugins(plugins: readonly string[], folder: string, registry: Registry): Promise<void> {
+  for (const plugin of plugins) {
+    const { transports, layers } = await loadPlugin(plugin, folder);
+    try {
+      for (const transport of transports) registry.register(transport);
+      for (const layer of layers) registry.registerLayer(layer);
+    } catch (error) {
+      throw refuse(plugin, error);
+    }
   }
 }

@@ -83,6 +83,9 @@ const adapt = (logger: Logger): CoreLog => ({
   child: (fields) => adapt(logger.with({ ...fields })),
 });
 
+/** The log of this process, for what is told when it ends; it says nothing where none was made. */
+export const processLog = (): CoreLog => adapt(getLogger('sluice'));
+
 /** One log a process: the library's configuration is global. */
 export function createLog({ level, format, colour, output, beforeLine }: LogOptions): CoreLog {
   const write = lineWriter(output);

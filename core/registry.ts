@@ -1,42 +1,79 @@
 import { SluiceError } from './errors.ts';
+import { guarded } from './guard.ts';
+import { layered } from './layers.ts';
 import { didYouMean } from './nearest.ts';
-import type { Transport } from '../plugins/contract/index.ts';
+import type { Layer, Transport } from '../plugins/contract/index.ts';
 
-/** Scheme → transport. A scheme has one owner; a second claim is refused with both names. */
+const taken = (what: string, remedy: string): SluiceError => new SluiceError('SLUICE_PLUGIN', `${what}; ${remedy}`);
+
+/**
+ * Scheme → transport, and name → layer. A scheme has one owner; a second claim is refused with both names. `LAYER+SCHEME`
+ * is a scheme, too, made when it is asked for; one that a transport claims as a whole (`ws+unix`) is that transport's.
+ */
 export class Registry {
   readonly #byScheme = new Map<string, Transport>();
+  readonly #layers = new Map<string, Layer>();
+  readonly #composed = new Map<string, Transport>();
 
-  constructor(transports: Iterable<Transport>) {
+  constructor(transports: Iterable<Transport>, layers: Iterable<Layer> = []) {
     for (const transport of transports) this.register(transport);
+    for (const layer of layers) this.registerLayer(layer);
   }
 
+  /** @throws SluiceError SLUICE_PLUGIN */
   register(transport: Transport): void {
+    const held = guarded(transport);
     for (const scheme of transport.schemes) {
-      const owner = this.#byScheme.get(scheme);
-      if (owner !== undefined) {
-        throw new SluiceError(
-          'SLUICE_PLUGIN',
-          `transport "${transport.name}" claims the scheme "${scheme}:", which "${owner.name}" has already; remove one of them`,
-        );
-      }
-      this.#byScheme.set(scheme, transport);
+      const owner = this.#byScheme.get(scheme)?.name;
+      const claim = `transport "${transport.name}" claims the scheme "${scheme}:"`;
+      if (owner !== undefined) throw taken(`${claim}, which "${owner}" has already`, 'remove one of them');
+      if (this.has(scheme)) throw taken(`${claim}, which a layer before a transport is`, 'remove one of them');
+      this.#byScheme.set(scheme, held);
     }
+  }
+
+  /** @throws SluiceError SLUICE_PLUGIN */
+  registerLayer(layer: Layer): void {
+    const { name } = layer;
+    if (this.#layers.has(name)) throw taken(`there is a layer "${name}" already`, 'remove one of them');
+    const scheme = this.schemes().find((one) => one.startsWith(`${name}+`));
+    if (scheme !== undefined) throw taken(`layer "${name}" cannot be told from the scheme "${scheme}:"`, 'rename it');
+    this.#layers.set(name, layer);
   }
 
   /** @throws SluiceError SLUICE_ADDRESS with the nearest scheme. */
   get(scheme: string): Transport {
-    const transport = this.#byScheme.get(scheme);
+    const transport = this.#find(scheme);
     if (transport !== undefined) return transport;
-    const hint = didYouMean(scheme, this.#byScheme.keys()) || `; known: ${this.schemes().join(', ')}`;
+    const prefix = scheme.slice(0, scheme.lastIndexOf('+') + 1);
+    const known = [...this.schemes(), ...this.schemes().map((one) => prefix + one)];
+    const layers = this.#layers.size > 0 ? `; layers: ${[...this.#layers.keys()].join(', ')}` : '';
+    const hint = didYouMean(scheme, known) || `; known: ${this.schemes().join(', ')}${layers}`;
     throw new SluiceError('SLUICE_ADDRESS', `unknown scheme "${scheme}:"${hint}`);
   }
 
   has(scheme: string): boolean {
-    return this.#byScheme.has(scheme);
+    return this.#find(scheme) !== undefined;
+  }
+
+  #find(scheme: string): Transport | undefined {
+    const known = this.#byScheme.get(scheme) ?? this.#composed.get(scheme);
+    if (known !== undefined) return known;
+    const plus = scheme.indexOf('+');
+    const layer = this.#layers.get(scheme.slice(0, Math.max(plus, 0)));
+    const below = layer && this.#find(scheme.slice(plus + 1));
+    if (layer === undefined || below === undefined) return undefined;
+    const made = layered(layer, below, scheme.slice(plus + 1));
+    this.#composed.set(scheme, made);
+    return made;
   }
 
   schemes(): string[] {
     return [...this.#byScheme.keys()].toSorted();
+  }
+
+  layers(): Layer[] {
+    return [...this.#layers.values()].toSorted((a, b) => a.name.localeCompare(b.name));
   }
 
   transports(): Transport[] {

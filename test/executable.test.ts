@@ -48,7 +48,7 @@ import { Duplex } from 'node:stream';
 import { defineTransport } from 'sluice/plugin';
 enum Word { Greeting = 'hello from' }
 export default defineTransport({
-  name: 'greeter', schemes: ['greeter'], grammar: 'greeter:NAME', summary: 'greets', options: {}, capabilities: [],
+  contract: 1, name: 'greeter', schemes: ['greeter'], grammar: 'greeter:NAME', summary: 'greets', options: {}, capabilities: [],
   parse: ({ target }: { target: string }): string => target,
   dial: async (name: string) => ({
     stream: Duplex.from({ readable: [Buffer.from(\`\${Word.Greeting} \${name}\`)] }),

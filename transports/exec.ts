@@ -40,6 +40,7 @@ async function prepare(address: ExecAddress, context: DialContext): Promise<Prog
 }
 
 export const exec = defineTransport({
+  contract: 1,
   name: 'exec',
   schemes: ['exec'],
   grammar: 'exec:COMMAND LINE',

@@ -89,6 +89,7 @@ function findDescriptor(name: string, environment: NodeJS.ProcessEnv): number {
 }
 
 export const fd = defineTransport({
+  contract: 1,
   name: 'fd',
   schemes: ['fd'],
   grammar: 'fd:N',
@@ -106,6 +107,7 @@ export const fd = defineTransport({
 });
 
 export const systemd = defineTransport({
+  contract: 1,
   name: 'systemd',
   schemes: ['systemd'],
   grammar: 'systemd:NAME',

@@ -58,6 +58,7 @@ async function prepare(address: SftpAddress, context: DialContext): Promise<Prog
 }
 
 export const sftp = defineTransport({
+  contract: 1,
   name: 'sftp',
   schemes: ['sftp'],
   grammar: 'sftp:[/ROOT]',

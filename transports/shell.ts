@@ -27,6 +27,7 @@ async function prepare(
 }
 
 export const shell = defineTransport({
+  contract: 1,
   name: 'shell',
   schemes: ['shell'],
   grammar: 'shell:',

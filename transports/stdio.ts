@@ -117,6 +117,7 @@ export function createStdio(host: StdioHost): Transport {
     return { stream: new StdioStream(host), peer: { address: 'stdio' } };
   };
   return defineTransport({
+    contract: 1,
     name: 'stdio',
     schemes: ['stdio'],
     grammar: 'stdio:',
@@ -124,6 +125,7 @@ export function createStdio(host: StdioHost): Transport {
     options: {},
     capabilities: ['half-close', 'tells-cut', 'diagnostics', 'exit-status'],
     diesWithPeer: true,
+    servesOnce: true,
     reach: () => 'local',
 
     parse({ target }) {

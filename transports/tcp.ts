@@ -18,6 +18,7 @@ export const reset = (socket: Socket) => (): void => {
 };
 
 export const tcp = defineTransport({
+  contract: 1,
   name: 'tcp',
   schemes: ['tcp'],
   grammar: 'tcp://HOST:PORT',

@@ -9,6 +9,7 @@ import { TLS_OPTIONS, parseTlsNames, pinnedAddress } from './tls-options.ts';
 const loadTls = () => Promise.all([import('./tls-credentials.ts'), import('./tls-connection.ts')]);
 
 export const tls = defineTransport({
+  contract: 1,
   name: 'tls',
   schemes: ['tls'],
   grammar: 'tls://HOST:PORT',

@@ -34,6 +34,7 @@ const DEFAULT_SERVICE = 'default';
 
 export function createTunnel(host: TunnelHost): Transport {
   return defineTransport({
+    contract: 1,
     name: 'tunnel',
     schemes: ['tunnel'],
     grammar: 'tunnel:NAME/SERVICE',

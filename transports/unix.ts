@@ -6,6 +6,7 @@ import { ACCEPT, connected } from './listening.ts';
 import { SOCKET_FILE_OPTIONS, parseMode, parseSocketPath, socketOwner } from './unix-options.ts';
 
 export const unix = defineTransport({
+  contract: 1,
   name: 'unix',
   schemes: ['unix'],
   grammar: 'unix:/PATH',

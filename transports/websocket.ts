@@ -17,6 +17,7 @@ function webSocket<const S extends OptionSpecs>(
   parse: (input: ParseInput<S>) => WebSocketAddress,
 ) {
   return defineTransport<WebSocketAddress, S>({
+    contract: 1,
     name: scheme,
     schemes: [scheme],
     ...texts,

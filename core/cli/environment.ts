@@ -99,10 +99,8 @@ export async function createEnvironment(
   const transports = builtInTransports({ interrupted: () => isInterrupted, isInputEmpty, holdsOutput }, tunnels);
   const options = gatewayOptions(isStandIn && output.isTTY, isStandIn, tunnels);
   const { registry, gateway } = await compose({ log, folders: createFolders(process.env), transports, options });
-  for (const plugin of flags.plugin ?? []) {
-    const { loadPlugin } = await import('../loader.ts');
-    registry.register(await loadPlugin(resolve(plugin), process.cwd()));
-  }
+  const { plugin: plugins = [] } = flags;
+  if (plugins.length > 0) await (await import('../loader.ts')).addPlugins(plugins, process.cwd(), registry);
   return {
     log,
     registry,

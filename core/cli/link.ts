@@ -1,6 +1,7 @@
 /** `sluice link` and `sluice connect`: one link, from the command line. */
 import { assertKnown } from '../access.ts';
 import { parseAddress, type Address } from '../address.ts';
+import { tunnelOf } from '../tunnels/tunnel-address.ts';
 import { locateConfig } from '../config/locate.ts';
 import { SluiceError, reasonOf, wrap } from '../errors.ts';
 import { inspectAddress } from '../inspect.ts';
@@ -16,7 +17,7 @@ import { onProxySignals, statusOfSignal, watchAsGateway, type Signalled } from '
 /** The flags for a command, as options of its address; other sinks have options of their own in the address. */
 function commandOptions(sink: string, { user, cwd, env, handoff, onAbort }: CommandFlags): Record<string, unknown> {
   const given = Object.entries({ user, cwd, env, handoff, onAbort }).filter(([, value]) => value !== undefined);
-  if (given.length > 0 && !sink.startsWith('exec:')) {
+  if (given.length > 0 && !/^(?:[a-z0-9.-]+\+)*exec:/.test(sink)) {
     throw new SluiceError(
       'SLUICE_USAGE',
       `--${given[0]?.[0]} is for a sink that starts a command (exec:), and this is ${sink}`,
@@ -70,11 +71,11 @@ export function readLink(source: string, sink: string, flags: LinkFlags, registr
   const folder = process.cwd();
   const from: Address = parseAddress(source, { registry, role: 'source', folder });
   const to = parseAddress(sink, { registry, role: 'sink', folder, extra: commandOptions(sink, flags) });
-  for (const { scheme, text } of [from, to])
-    if (scheme === 'tunnel')
+  for (const address of [from, to])
+    if (tunnelOf(address) !== undefined)
       throw new SluiceError(
         'SLUICE_USAGE',
-        `${text}: tunnels belong to a configuration ("sluice run"), or to the command "sluice tunnel"`,
+        `${address.text}: tunnels belong to a configuration ("sluice run"), or to the command "sluice tunnel"`,
       );
   return {
     name: from.scheme,
@@ -103,7 +104,7 @@ export async function runLink(source: string, sink: string, flags: LinkFlags, le
   const { gateway, log, registry } = environment;
   const link = readLink(source, sink, flags, registry);
   await knowAllowed(flags, environment);
-  const usesStdio = link.source.scheme === 'stdio' || link.sink.scheme === 'stdio';
+  const usesStdio = servesOnce(link.source, link.sink);
   const signalled = usesStdio ? watchAsProxy(environment) : watchAsGateway(gateway, log);
   if (!link.once)
     for (const fault of await inspectAddress(link.sink)) log.warn('the sink is not ready', { reason: fault });

@@ -29,7 +29,7 @@ const withCommandFlags = (command: Command): Command =>
 
 const withGlobalFlags = (command: Command): Command =>
   command
-    .option('--plugin <file>', 'load a plugin: a file or a folder (may be repeated)', repeated)
+    .option('--plugin <file>', 'load a plugin: a file, a folder, a package or sluice/NAME (may be repeated)', repeated)
     .optionsGroup('Log:')
     .option('-v, --verbose', 'log more')
     .option('-q, --quiet', 'log warnings and errors only')
@@ -154,7 +154,7 @@ Options:
   --resume <time>        how long a lost connection is redialed (default 2m)
   --no-resume            end when the connection is lost, as ssh does
   --take-over            end what is left of our earlier sessions there
-  --plugin <file>        load a plugin: a file or a folder (may be repeated)
+  --plugin <file>        load a plugin: a file, a folder, a package or sluice/NAME
   --log-format <format>  text or json
   --help                 print help
 

@@ -1,5 +1,5 @@
-/** `sluice transports`: the table of schemes, made from the transports' own descriptions. */
-import type { OptionSpec, Transport } from '../../plugins/contract/index.ts';
+/** `sluice transports`: the table of schemes and layers, made from their own descriptions. */
+import type { Layer, OptionSpec, Transport } from '../../plugins/contract/index.ts';
 import { createEnvironment } from './environment.ts';
 import type { TransportsFlags } from './flags.ts';
 
@@ -27,11 +27,27 @@ function describe(transport: Transport): string {
   ].join('\n');
 }
 
+function describeLayer({ name, summary, options, keeps, adds }: Layer): string {
+  const lines = Object.entries(options).map(([key, spec]) => describeOption(`${name}.${key}`, spec));
+  const promises = [
+    `keeps: ${keeps.join(', ') || 'nothing'}`,
+    ...(adds.length > 0 ? [`adds: ${adds.join(', ')}`] : []),
+  ];
+  return [
+    `${`${name}+SCHEME:…`.padEnd(24)} ${'layer'.padEnd(13)} ${summary}`,
+    `    ${promises.join('; ')}`,
+    ...lines,
+  ].join('\n');
+}
+
 export async function runTransports(flags: TransportsFlags): Promise<void> {
   const { registry } = await createEnvironment(flags);
   const transports = registry.transports();
-  const table = transports.map((one) => ({ ...one, roles: rolesOf(one).split(', ') }));
-  process.stdout.write(
-    flags.json ? `${JSON.stringify(table, null, 2)}\n` : `${transports.map(describe).join('\n\n')}\n`,
-  );
+  const layers = registry.layers();
+  const table = [
+    ...transports.map((one) => ({ ...one, roles: rolesOf(one).split(', ') })),
+    ...layers.map((one) => ({ ...one, roles: ['layer'] })),
+  ];
+  const text = [...transports.map(describe), ...layers.map(describeLayer)].join('\n\n');
+  process.stdout.write(flags.json ? `${JSON.stringify(table, null, 2)}\n` : `${text}\n`);
 }

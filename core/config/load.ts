@@ -4,7 +4,6 @@ import { pathResolver, type Address } from '../address.ts';
 import { SluiceError, reasonOf } from '../errors.ts';
 import { Identities } from '../identities.ts';
 import type { Link } from '../link.ts';
-import { loadPlugin } from '../loader.ts';
 import { readOwnFile } from '../own-file.ts';
 import type { Registry } from '../registry.ts';
 import { parseTokenReference, readTokenHash, type TokenReference } from '../token.ts';
@@ -12,7 +11,8 @@ import { ConfigDocument, type Mistake } from './document.ts';
 import { Attempts, readEndpoint } from './endpoints.ts';
 import { readLinks } from './links.ts';
 import { readConfiguration, type Configuration } from './schema.ts';
-import { assertNoTunnel, assertTunnel, placesOf, readTunnels, type TunnelPlans } from './tunnels.ts';
+import { assertNoTunnel, assertTunnel } from '../tunnels/tunnel-address.ts';
+import { placesOf, readTunnels, type TunnelPlans } from './tunnels.ts';
 
 /** What a configuration says. Tokens are only named: `readIdentities` reads them. */
 export interface Loaded {
@@ -80,7 +80,8 @@ export async function loadConfiguration(file: string, registry: Registry, forHos
   const { configuration, mistakes } = readConfiguration(document.value);
   if (configuration === undefined) throw document.refuse(mistakes);
   const folder = dirname(file);
-  for (const plugin of configuration.plugins ?? []) registry.register(await loadPlugin(plugin, folder));
+  const { plugins = [] } = configuration;
+  if (plugins.length > 0) await (await import('../loader.ts')).addPlugins(plugins, folder, registry);
   const identities = readIdentityNames(configuration.identities, folder);
   const hosts = readHosts(configuration.hosts, folder, registry, forHosts);
   const identified = Object.keys(configuration.identities ?? {});

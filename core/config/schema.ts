@@ -210,9 +210,13 @@ function longForm(transport: Transport, scheme: string, role: Role): Record<stri
 
 function endpointSchema(registry: Registry, role: Role): Record<string, unknown> {
   const able = registry.transports().filter(({ listen, dial }) => (role === 'source' ? listen : dial) !== undefined);
-  const forms = able.flatMap((transport) => transport.schemes.map((scheme) => longForm(transport, scheme, role)));
-  const schemes = able.flatMap(({ schemes: all }) => all).map((scheme) => scheme.replace('+', '\\+'));
-  return { anyOf: [{ type: 'string', pattern: `^(${schemes.join('|')}):` }, ...forms] };
+  const plain = able.flatMap(({ schemes }) => schemes);
+  const layers = registry.layers().map(({ name }) => name);
+  const layered = layers.flatMap((name) => plain.map((scheme) => `${name}+${scheme}`));
+  const forms = [...plain, ...layered].map((scheme) => longForm(registry.get(scheme), scheme, role));
+  const before = layers.length > 0 ? `(?:(?:${layers.join('|')})\\+)*` : '';
+  const schemes = plain.map((scheme) => scheme.replace('+', '\\+')).join('|');
+  return { anyOf: [{ type: 'string', pattern: `^${before}(${schemes}):` }, ...forms] };
 }
 
 /** For editors: `# yaml-language-server: $schema=…`. */

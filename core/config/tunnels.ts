@@ -3,9 +3,9 @@ import { ANYONE, type Link } from '../link.ts';
 import { assertKnown } from '../access.ts';
 import type { Address } from '../address.ts';
 import { LIMITS } from '../limits.ts';
-import { didYouMean } from '../nearest.ts';
 import { parseDuration } from '../options.ts';
 import type { Registry } from '../registry.ts';
+import { tunnelOf } from '../tunnels/tunnel-address.ts';
 import { Tunnel } from '../tunnels/tunnel.ts';
 import type { DialingPlan } from '../tunnels/dialing.ts';
 import type { EntrancePlan, Waiting } from '../tunnels/entrance.ts';
@@ -121,16 +121,13 @@ export const tunnelsOf = ({ dialing, entrances }: TunnelPlans): Tunnel[] =>
 /** What belongs to standard input and output is for `sluice tunnel stdio:`, which a far side starts; the rest is the gateway's. */
 const isOnStdio = ({ source }: EntrancePlan): boolean => source.scheme === 'stdio';
 
-const tunnelOf = ({ source }: Link): string | undefined =>
-  source.scheme === 'tunnel' ? (source.parsed as { readonly tunnel: string }).tunnel : undefined;
-
 function split<T extends Pick<Loaded, 'links' | 'tunnels'>>(loaded: T, wantsStdio: boolean): T {
   const { links, tunnels } = loaded;
   const entrances = tunnels.entrances.filter((plan) => isOnStdio(plan) === wantsStdio);
   const dialing = wantsStdio ? [] : tunnels.dialing;
   const names = new Set(tunnelsOf({ dialing, entrances }).map(({ name }) => name));
   const isMeant = (link: Link): boolean => {
-    const tunnel = tunnelOf(link);
+    const tunnel = tunnelOf(link.source);
     return tunnel === undefined ? !wantsStdio : names.has(tunnel);
   };
   return { ...loaded, links: links.filter(isMeant), tunnels: { dialing, entrances } };
@@ -149,21 +146,3 @@ export const placesOf = ({ entrances }: TunnelPlans): Map<string, string> =>
       return place === undefined ? [] : [[place, `tunnel "${waiting[0]?.tunnel.name}"`] as const];
     }),
   );
-
-/** @throws Error for an address of a tunnel that is not there */
-export function assertTunnel({ scheme, parsed }: Address, names: readonly string[]): void {
-  if (scheme !== 'tunnel') return;
-  const { tunnel } = parsed as { readonly tunnel: string };
-  if (names.includes(tunnel)) return;
-  const hint =
-    didYouMean(tunnel, names) || (names.length > 0 ? `; there are: ${names.join(', ')}` : '; add it to "tunnels:"');
-  throw new Error(`there is no tunnel "${tunnel}"${hint}`);
-}
-
-/** A tunnel runs in a gateway, and this is for another process. @throws Error that says what to do instead */
-export function assertNoTunnel(address: Address): Address {
-  if (address.scheme !== 'tunnel') return address;
-  throw new Error(
-    `${address.text}: tunnels run in a gateway; give its configuration a link from a socket to it, source "unix:/run/sluice/NAME.sock?session=yes", and name that socket here`,
-  );
-}

@@ -21,7 +21,7 @@ import type { OpenAnswer, OpenRequest } from '../session/session.ts';
 import { answerOpen, beginSession, protocolsOf, tokenFor } from '../sessions.ts';
 import { readToken, type TokenReference } from '../token.ts';
 import type { Folders, Identity, Peer } from '../../plugins/contract/index.ts';
-import type { Origins } from './origins.ts';
+import { rememberOrigin } from './origins.ts';
 import type { FarEnd, Tunnel } from './tunnel.ts';
 
 /** A tunnel that this side dials. */
@@ -47,7 +47,6 @@ export interface DialingContext {
   readonly token: TokenReference | undefined;
   /** Whether a session is one of our own entrances'. */
   readonly isOwn: (id: string) => boolean;
-  readonly origins: Origins;
 }
 
 interface Dialed extends DialedSession {
@@ -166,7 +165,7 @@ export class DialedTunnel {
     let end: FarEnd | undefined;
     const accept = (request: OpenRequest, answer: OpenAnswer, from: FarEnd): void =>
       answerOpen(request, answer, { peer, ...(identity && { identity }) }, (inbound) => {
-        this.#context.origins.remember(inbound, { tunnel, end: from, metadata: request.metadata });
+        rememberOrigin(inbound, { tunnel, end: from, metadata: request.metadata });
         tunnel.accept(inbound, request.service);
       });
     return {

@@ -11,7 +11,7 @@ import type { CoreLog } from '../log.ts';
 import type { OpenRequest, Session } from '../session/session.ts';
 import type { Far } from '../session/listener.ts';
 import type { Identity, Inbound, Listener } from '../../plugins/contract/index.ts';
-import type { Origins } from './origins.ts';
+import { rememberOrigin } from './origins.ts';
 import type { FarEnd, Tunnel } from './tunnel.ts';
 
 /** A tunnel that waits for its far side. */
@@ -33,17 +33,15 @@ class Entrance implements DoorHost {
   readonly allow: readonly string[];
   readonly log: CoreLog;
   readonly #waiting: readonly Waiting[];
-  readonly #origins: Origins;
   readonly #stop: AbortSignal;
   readonly #ends = new Map<Session, { end: FarEnd; tunnel: Tunnel }>();
 
-  constructor({ source, waiting }: EntrancePlan, origins: Origins, log: CoreLog, stop: AbortSignal) {
+  constructor({ source, waiting }: EntrancePlan, log: CoreLog, stop: AbortSignal) {
     this.title = waiting.map(({ tunnel }) => `tunnel "${tunnel.name}"`).join(', ');
     this.source = source;
     this.allow = waiting.flatMap(({ allow }) => allow);
     this.log = log;
     this.#waiting = waiting;
-    this.#origins = origins;
     this.#stop = stop;
   }
 
@@ -87,7 +85,7 @@ class Entrance implements DoorHost {
     const known = this.#ends.get(session);
     if (known === undefined) throw new SluiceError('SLUICE_STOPPED', 'the tunnel is gone');
     const { tunnel, end } = known;
-    this.#origins.remember(inbound, { tunnel, end, metadata: request.metadata });
+    rememberOrigin(inbound, { tunnel, end, metadata: request.metadata });
     tunnel.accept(inbound, request.service);
   }
 
@@ -99,12 +97,11 @@ class Entrance implements DoorHost {
 /** @throws SluiceError SLUICE_LISTEN, SLUICE_ACCESS; then nothing is left */
 export async function openEntrance(
   plan: EntrancePlan,
-  origins: Origins,
   context: DoorContext & { readonly log: CoreLog },
 ): Promise<OpenTunnel> {
   const stop = new AbortController();
   const log = context.log.child({ tunnel: plan.waiting.map(({ tunnel }) => tunnel.name).join(',') });
-  const entrance = new Entrance(plan, origins, log, stop.signal);
+  const entrance = new Entrance(plan, log, stop.signal);
   const { door, listener } = await openDoor(entrance, context, stop);
   log.info('listening', { source: listener.address, ...(listener.dial && { dial: listener.dial }) });
   return {

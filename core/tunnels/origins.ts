@@ -1,4 +1,7 @@
-/** Where a stream that a far side opened comes from: a transport hands connections on as they are, and this is not its business. */
+/**
+ * Where a stream that a far side opened comes from. Transports and layers hand connections on, with other streams, and this
+ * is not their business; what they leave alone is where standard error goes, so a stream is known by that.
+ */
 import type { Inbound } from '../../plugins/contract/index.ts';
 import type { FarEnd, Tunnel } from './tunnel.ts';
 
@@ -8,14 +11,10 @@ export interface Origin {
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 
-export class Origins {
-  readonly #byStream = new WeakMap<object, Origin>();
+const origins = new WeakMap<object, Origin>();
 
-  remember({ stream }: Inbound, origin: Origin): void {
-    this.#byStream.set(stream, origin);
-  }
-
-  of({ stream }: Inbound): Origin | undefined {
-    return this.#byStream.get(stream);
-  }
+export function rememberOrigin({ diagnostics }: Inbound, origin: Origin): void {
+  if (diagnostics !== undefined) origins.set(diagnostics, origin);
 }
+
+export const originOf = ({ diagnostics }: Inbound): Origin | undefined => diagnostics && origins.get(diagnostics);

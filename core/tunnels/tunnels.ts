@@ -1,7 +1,6 @@
 /** The tunnels of one gateway, by name: what the transport `tunnel:` asks. */
 import { didYouMean } from '../nearest.ts';
 import type { DialContext, Inbound, Outbound } from '../../plugins/contract/index.ts';
-import { Origins } from './origins.ts';
 import type { Tunnel } from './tunnel.ts';
 
 /** As the transport's `TunnelHost`, which the core does not import. */
@@ -11,7 +10,6 @@ interface ServiceAddress {
 }
 
 export class Tunnels {
-  readonly origins = new Origins();
   readonly #byName = new Map<string, Tunnel>();
 
   add(tunnel: Tunnel): void {

@@ -19,10 +19,9 @@ import type { OpenLink } from '../open-link.ts';
 import type { Registry } from '../registry.ts';
 import type { Session } from '../session/session.ts';
 import { defineTransport, type Inbound } from '../../plugins/contract/index.ts';
-import type { Origin, Origins } from './origins.ts';
+import { originOf, type Origin } from './origins.ts';
 
 export interface WithinReachContext {
-  readonly origins: Origins;
   readonly registry: Registry;
   /** The command line that is this program. */
   readonly sluice: readonly string[];
@@ -54,6 +53,7 @@ const sinkOf = ({ tunnel, end }: Origin, service: string): Address => ({
   heartbeat: NEVER,
   parsed: service,
   transport: defineTransport({
+    contract: 1,
     name: 'tunnel',
     schemes: [],
     grammar: '',
@@ -80,7 +80,7 @@ export class WithinReach {
 
   /** @returns nothing where the far side offers nothing, or the sink runs no command */
   async of(inbound: Inbound, { transport, parsed }: Address, { name }: Link): Promise<Variables | undefined> {
-    const origin = this.#context.origins.of(inbound);
+    const origin = originOf(inbound);
     const services = origin === undefined ? [] : offersOf(origin);
     if (origin === undefined || services.length === 0 || transport.account === undefined) return undefined;
     const account = transport.account(parsed);

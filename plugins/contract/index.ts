@@ -1,4 +1,4 @@
-/** `sluice/plugin`: all that a transport, built in or from a third party, may import of Sluice. */
+/** `sluice/plugin`: all that a transport or a layer, built in or from a third party, may import of Sluice. */
 export type {
   Admitted,
   Adopted,
@@ -15,6 +15,16 @@ export type {
 } from './connection.ts';
 export type { OptionSpec, OptionSpecs, Options } from './options.ts';
 export {
+  defineLayer,
+  type Layer,
+  type LayerContext,
+  type LayerParseInput,
+  type Layered,
+  type StreamCapability,
+} from './layer.ts';
+export { through, type Transforms } from './through.ts';
+export {
+  CONTRACT,
   defineTransport,
   type Capability,
   type DialContext,

@@ -28,6 +28,9 @@ import type { Admitted, Adopted, Identity, Inbound, Outbound, Peer, Protocol, Re
 import type { OptionSpecs, Options } from './options.ts';
 import type { Socket } from 'node:net';
 
+/** The version of this contract. It changes when a plugin that was right could be wrong now. */
+export const CONTRACT = 1;
+
 export type Role = 'source' | 'sink';
 
 /**
@@ -69,6 +72,7 @@ export interface ParseInput<S extends OptionSpecs> {
 export interface DialContext {
   /** What may be agreed on, where the transport can negotiate (ALPN, subprotocol) or its address demands it. */
   readonly protocols: readonly Protocol[];
+  /** Fires when the attempt is given up: after ten seconds, or when nobody waits for it any more. */
   readonly signal: AbortSignal;
   readonly log: Log;
   readonly folders: Folders;
@@ -85,9 +89,11 @@ export interface DialContext {
 
 export interface ListenContext {
   readonly protocols: readonly Protocol[];
+  /** Fires once, when the source is to stop. */
   readonly signal: AbortSignal;
   readonly log: Log;
   readonly folders: Folders;
+  /** Once for each connection, after `listen` was called and before `closed` has resolved. Never throws. */
   readonly accept: (inbound: Inbound) => void;
   /**
    * For a transport that gets a token before there is a connection (a header of an HTTP request): who shows it, and that
@@ -109,10 +115,14 @@ export interface Listener {
 }
 
 export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
+  /** The version of the contract that it was written for: a plugin of another is refused, and told so. */
+  readonly contract: typeof CONTRACT;
+  /** How messages call it; usually its scheme. */
   readonly name: string;
   readonly schemes: readonly string[];
-  /** One line for the table and for error messages, for example `tcp://HOST:PORT`. */
+  /** One line for the table and for error messages, for example `tcp://HOST:PORT`; with `://` the target follows that. */
   readonly grammar: string;
+  /** One line for the table. */
   readonly summary: string;
   readonly options: S;
   readonly capabilities: readonly Capability[];
@@ -124,6 +134,8 @@ export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
   readonly encrypts?: true;
   /** A connection breaks only when its peer is gone: there is nobody who could come back to a session. */
   readonly diesWithPeer?: true;
+  /** It serves one connection in a process's life: a link with it ends after that one. */
+  readonly servesOnce?: true;
   /** A sink that does what its client asks for: it is refused where the link does not say who may, by name. */
   readonly needsIdentity?: true;
   /** Services that a sink answers besides the default one: subsystems, in the words of ssh. */
@@ -134,6 +146,10 @@ export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
   readonly identifies?: true;
   /** It can agree on a protocol with the far side (ALPN, subprotocol), so that plain peers are served beside sessions. */
   readonly negotiates?: true;
+  /**
+   * Reads an address. Synchronous, quick (it runs for each address at start) and pure: nothing is opened or looked up.
+   * @throws Error whose message says what was expected and what was got
+   */
   parse(input: ParseInput<S>): A;
   /** What a source at this address occupies; two links that occupy the same are refused before anything starts. */
   occupies?(address: A): string | undefined;
@@ -147,7 +163,12 @@ export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
   account?(address: A): string | undefined;
   /** Looks at what the address needs (files, programs) without opening it, for `sluice check`: one sentence a fault. */
   inspect?(address: A, role: Role): Promise<readonly string[]>;
+  /** Resolves when bound, at most ten seconds later. @throws Error if it cannot be; then nothing is left of it */
   listen?(address: A, context: ListenContext): Promise<Listener>;
+  /**
+   * Resolves with a connection that the core owns from then on. May be called many times, also at once. When its signal
+   * fires it rejects soon. @throws Error if there is no connection; then nothing is left of the attempt
+   */
   dial?(address: A, context: DialContext): Promise<Outbound>;
   /**
    * Takes over an untouched socket: a command gets it as its standard input and output. Returns `undefined` where

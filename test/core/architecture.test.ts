@@ -37,14 +37,40 @@ const offenders = (isWrong: (one: Import) => boolean): string[] =>
 describe('imports point one way: plugins/contract, transports, core', () => {
   it('were found at all', () => assert.ok(imports.length > 150, `${imports.length} imports`));
 
-  it('the contract imports nothing but types of Node', () => {
+  it('the contract imports nothing but types of Node, and streams for the stream of layers', () => {
     assert.deepEqual(
       offenders(
         ({ file, target, isTypeOnly }) =>
           file.startsWith('plugins/contract/') &&
           !target.startsWith('plugins/contract/') &&
-          !(target.startsWith('node:') && isTypeOnly),
+          !(target.startsWith('node:') && isTypeOnly) &&
+          !(file === 'plugins/contract/through.ts' && target === 'node:stream'),
       ),
+      [],
+    );
+  });
+
+  it('the suite imports nothing but the contract and Node', () => {
+    assert.deepEqual(
+      offenders(
+        ({ file, target }) =>
+          file.startsWith('plugins/compliance/') && !/^(node:|plugins\/(contract\/index|compliance\/))/.test(target),
+      ),
+      [],
+    );
+  });
+
+  it('a first-party plugin imports nothing of Sluice but sluice/plugin', () => {
+    assert.deepEqual(
+      offenders(({ file, target }) => {
+        const [, name = ''] = file.split('/');
+        if (!file.startsWith('plugins/') || ['contract', 'compliance'].includes(name)) return false;
+        return (
+          target !== 'sluice/plugin' &&
+          /^(core|transports|plugins|sluice)\b/.test(target) &&
+          !target.startsWith(`plugins/${name}/`)
+        );
+      }),
       [],
     );
   });
@@ -108,7 +134,8 @@ describe('one dependency, one file', () => {
   };
   it('each is imported where it belongs, and no other is imported', () => {
     const outside = imports.filter(
-      ({ target }) => !target.startsWith('node:') && !/^(core|transports|plugins)\/|^package\.json$/.test(target),
+      ({ target }) =>
+        !target.startsWith('node:') && !/^(core|transports|plugins)\/|^package\.json$|^sluice\/plugin$/.test(target),
     );
     const wrong = outside
       .filter(({ file, target }) => !homes[target]?.includes(file))

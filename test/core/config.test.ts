@@ -70,7 +70,7 @@ describe('a configuration file', () => {
 describe('a plugin that a configuration names', () => {
   const PLUGIN = `import { defineTransport } from 'sluice/plugin';
     const name: string = 'loop';
-    export default defineTransport({ name, schemes: ['loop'], grammar: 'loop:', summary: 's', options: {}, capabilities: [],
+    export default defineTransport({ contract: 1, name, schemes: ['loop'], grammar: 'loop:', summary: 's', options: {}, capabilities: [],
       parse: () => 1, dial: async () => { throw new Error('x') } });`;
   const CONFIG = 'plugins: [./loop.ts]\nlinks:\n  - { name: a, source: "unix:./x", sink: "loop:y" }\n';
 

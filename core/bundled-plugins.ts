@@ -1,0 +1,2 @@
+/** The plugins that come with Sluice, by the name after `sluice/`: loaded when they are named, and held to the same rules. */
+export const BUNDLED_PLUGINS: Readonly<Record<string, () => Promise<unknown>>> = {};
