@@ -52,7 +52,7 @@ export async function runGateway(flags: ConfigFlags): Promise<number> {
   gateway.know(await readIdentities(identities));
   for (const tunnel of tunnels) gateway.tunnels.add(tunnel);
   await assertSound(loaded, log);
-  if (tunnels.length > 0) await (await import('../tunnels/within-reach.ts')).removeStale(log);
+  if (tunnels.length > 0) await (await import('../tunnels/stale-services.ts')).removeStale(log);
   const signalled = watchAsGateway(gateway, log);
   try {
     const opened = await openAll(loaded, gateway);

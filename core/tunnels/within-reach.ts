@@ -6,20 +6,19 @@
  * - `SLUICE_SERVICES`: a folder with a socket for each, `NAME.sock`, for programs that want a socket
  *
  * All lie in a folder of their own, for the command's account alone, and go with it. What a killed gateway has left is taken away by the
- * next one (`removeStale`).
+ * next one (stale-services.ts).
  */
-import { chmod, lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { formatParts, parseAddress, type Address } from '../address.ts';
 import type { Link } from '../link.ts';
-import type { CoreLog } from '../log.ts';
 import type { OpenLink } from '../open-link.ts';
 import type { Registry } from '../registry.ts';
 import type { Session } from '../session/session.ts';
 import { defineTransport, type Inbound } from '../../plugins/contract/index.ts';
 import { originOf, type Origin } from './origins.ts';
+import { PREFIX, SESSIONS } from './stale-services.ts';
 
 export interface WithinReachContext {
   readonly registry: Registry;
@@ -31,8 +30,6 @@ export interface WithinReachContext {
 
 const SERVICE = /^(?![-.])[A-Za-z0-9._-]{1,64}$/;
 const MOST = 64;
-const SESSIONS = 'rsh.sock';
-const PREFIX = 'sluice-services-';
 const NEVER = 0;
 
 /** The names that the far side says it offers, of those that can be the name of a file. */
@@ -154,29 +151,4 @@ function linkTo(name: string, source: Address, sinks: ReadonlyMap<string, Addres
 function variablesOf(folder: string, sluice: readonly string[]): Record<string, string> {
   const shell = [...sluice, 'rsh', '--via', `unix:${join(folder, SESSIONS)}`].map(quote).join(' ');
   return { SLUICE_SERVICES: folder, BORG_RSH: shell, RSYNC_RSH: shell, GIT_SSH_COMMAND: shell };
-}
-
-/** ms after which a folder without sockets is nobody's: they are made within an instant. */
-const GRACE = 60_000;
-
-/** Nobody answers at the socket. */
-const isDead = (path: string): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => resolve(false));
-    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'ECONNREFUSED' || code === 'ENOENT'));
-    socket.once('connect', () => socket.destroy());
-  });
-
-/** Takes away what gateways of ours that were killed have left behind. */
-export async function removeStale(log: CoreLog): Promise<void> {
-  for (const name of await readdir(tmpdir())) {
-    if (!name.startsWith(PREFIX)) continue;
-    const path = join(tmpdir(), name);
-    const found = await lstat(path).catch(() => undefined);
-    if (!found?.isDirectory() || found.uid !== process.getuid?.() || Date.now() - found.ctimeMs < GRACE) continue;
-    if (!(await isDead(join(path, SESSIONS)))) continue;
-    await rm(path, { recursive: true, force: true });
-    log.warn('removed what a killed gateway had left', { path });
-  }
 }

@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from '
 import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { loadConfiguration } from '../../core/config/load.ts';
+import type { TunnelPlans } from '../../core/config/tunnels.ts';
 import { locateConfig } from '../../core/config/locate.ts';
 import type { Address } from '../../core/address.ts';
 import type { Link } from '../../core/link.ts';
@@ -24,10 +25,23 @@ const describeLink = ({ name, source, sink, idleAfterEnd, allow, services }: Lin
 const describeHost = ([name, { text, detachedLife }]: readonly [string, Address]): string =>
   `host ${name}: ${text}, resume ${detachedLife}`;
 
+function describeTunnels({ dialing, entrances }: TunnelPlans): string[] {
+  const textsOf = (addresses: readonly Address[]): string => addresses.map(({ text }) => text).join(', ');
+  return [
+    ...dialing.map(
+      ({ tunnel, addresses }) => `tunnel ${tunnel.name}: dials ${textsOf(addresses)}, wait ${tunnel.wait}`,
+    ),
+    ...entrances.map(
+      ({ source, waiting }) =>
+        `listens on ${source.text}: ${waiting.map(({ tunnel, allow }) => `${tunnel.name} for ${allow.join(', ')}`).join('; ')}`,
+    ),
+  ];
+}
+
 async function resultOf(file: string): Promise<string> {
   try {
-    const { links, hosts } = await loadConfiguration(file, registry());
-    return [...links.map(describeLink), ...[...hosts].map(describeHost)].join('\n');
+    const { links, hosts, tunnels } = await loadConfiguration(file, registry());
+    return [...describeTunnels(tunnels), ...links.map(describeLink), ...[...hosts].map(describeHost)].join('\n');
   } catch (error) {
     assert.equal((error as { exit?: number }).exit, 78, String(error));
     return (error as Error).message;

@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
-import { COMMAND, sluice, startSluice, type Running } from '../support/command.ts';
+import { COMMAND, sluice, startSluice, type Ended, type Running } from '../support/command.ts';
 import { run } from '../support/programs.ts';
 import { Scope, assertNothingLeaks } from '../support/scope.ts';
 import { hashTree, makeTree } from '../support/tree.ts';
@@ -188,6 +188,33 @@ describe('sluice tunnel --open', () => {
       assert.match(refused.stderr, message);
     });
   }
+});
+
+describe('several tunnels at one address', () => {
+  it('are told apart by who comes in, and nobody else does', async (t) => {
+    const at = stage(t);
+    const tokens = ['one', 'two', 'three'].map((name) => at.file(name, `slu_${name}_0123456789abcdefghij\n`));
+    const config = at.file(
+      'hub.yaml',
+      `identities: { one: { token: "file:${tokens[0]}" }, two: { token: "file:${tokens[1]}" }, three: { token: "file:${tokens[2]}" } }
+tunnels:
+  first: { listen: "tls://127.0.0.1:0?cert=self", allow: [one] }
+  second: { listen: "tls://127.0.0.1:0?cert=self", allow: [two] }
+links:
+  - { name: a, source: "tunnel:first/who", sink: "exec:echo the first" }
+  - { name: b, source: "tunnel:second/who", sink: "exec:sh -c 'echo the second, $SLUICE_IDENTITY'" }
+`,
+    );
+    const hub = startSluice(at.scope, ['run', '-c', config], { env: at.environment });
+    const [, address] = await hub.untilStderr(/dial=(tls:\S+)/);
+    const ask = async (token: string | undefined): Promise<Ended> =>
+      sluice(at.scope, ['tunnel', `${address}&token=file:${token}`, '--run', 'who'], '', { env: at.environment });
+    const [one, two, three] = await Promise.all(tokens.map(ask));
+    assert.deepEqual([one?.stdout, two?.stdout], ['the first\n', 'the second, two\n'], one?.stderr);
+    assert.equal(three?.code, 255);
+    assert.match(three?.stderr ?? '', /not allowed \[SLUICE_DENIED\]/);
+    await hub.untilStderr(/three is not allowed/);
+  });
 });
 
 describe('a command that a far side has started', () => {
