@@ -25,8 +25,9 @@ const describeLink = ({ name, source, sink, idleAfterEnd, allow, services }: Lin
 const describeHost = ([name, { text, detachedLife }]: readonly [string, Address]): string =>
   `host ${name}: ${text}, resume ${detachedLife}`;
 
+const textsOf = (addresses: readonly Address[]): string => addresses.map(({ text }) => text).join(', ');
+
 function describeTunnels({ dialing, entrances }: TunnelPlans): string[] {
-  const textsOf = (addresses: readonly Address[]): string => addresses.map(({ text }) => text).join(', ');
   return [
     ...dialing.map(
       ({ tunnel, addresses }) => `tunnel ${tunnel.name}: dials ${textsOf(addresses)}, wait ${tunnel.wait}`,
