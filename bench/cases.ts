@@ -5,7 +5,7 @@ import type { BenchOptions } from './options.ts';
 import { toRoundTripRow, toRow, type Goal, type RoundTripRow, type Row } from './report.ts';
 import { rivals } from './rivals.ts';
 import { sluices } from './sluices.ts';
-import { sshForward } from './ssh.ts';
+import { sshForward, sshReverse } from './ssh.ts';
 import { Stage } from './stage.ts';
 
 /** What every part is given. */
@@ -32,6 +32,7 @@ function contenders({ sluice, only }: Setting): readonly Contender[] {
     ...Object.values(plain),
     stunnelPair,
     sshForward,
+    sshReverse,
     inetd,
     socatStdio,
     ...sluices(sluice),

@@ -4,6 +4,7 @@ import type { Contender } from './contender.ts';
 import { rivals } from './rivals.ts';
 import { sshForward } from './ssh.ts';
 import type { Stage } from './stage.ts';
+import { tunnel } from './tunnels.ts';
 
 /** Starts `sluice link`; resolves with the source's address as bound. */
 type Link = (stage: Stage, source: string, sink: string, ...flags: string[]) => Promise<string>;
@@ -105,6 +106,7 @@ export function sluices(command: readonly string[]): readonly Contender[] {
       atLeast: 1.2,
       roundTrips: true,
     }),
+    tunnel(command),
     handedOff,
     piped,
     connect,

@@ -53,16 +53,20 @@ export async function startSsh(stage: Stage, id: string): Promise<{ options: rea
   return { options, host: `${userInfo().username}@127.0.0.1` };
 }
 
-export const sshForward: Contender = {
-  name: 'ssh -L',
+/** `-L` listens at the client, `-R` at the server, and both lead from one UNIX socket to another. */
+const forward = (flag: '-L' | '-R'): Contender => ({
+  name: `ssh ${flag}`,
   needs: SSH_PROGRAMS,
   roundTrips: true,
   async open(stage, { socket }, id) {
     const { options, host } = await startSsh(stage, id);
     const address = stage.path(`${id}.sock`);
-    const forward = ['-N', '-o', 'ExitOnForwardFailure=yes', '-L', `${address}:${socket}`];
-    const client = stage.start('ssh', [...options, ...forward, host]);
+    const flags = ['-N', '-o', 'ExitOnForwardFailure=yes', flag, `${address}:${socket}`];
+    const client = stage.start('ssh', [...options, ...flags, host]);
     await client.reachable(address);
     return { address };
   },
-};
+});
+
+export const sshForward = forward('-L');
+export const sshReverse = forward('-R');
