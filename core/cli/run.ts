@@ -1,7 +1,8 @@
 /** `sluice run`: the gateway, with all links of a configuration. All of them open, or none. */
 import { loadConfiguration, readIdentities, type Loaded } from '../config/load.ts';
 import { locateConfig } from '../config/locate.ts';
-import { SluiceError } from '../errors.ts';
+import { SluiceError, reasonOf } from '../errors.ts';
+import { readToken } from '../token.ts';
 import { accessFaults } from '../access.ts';
 import { forGateway, tunnelsOf } from '../config/tunnels.ts';
 import type { Gateway } from '../gateway.ts';
@@ -21,6 +22,10 @@ async function assertSound({ links, tunnels }: Loaded, log: Log): Promise<void> 
   const faults: string[] = [];
   for (const { source } of tunnels.entrances)
     for (const fault of await inspectAddress(source)) faults.push(`${source.text}: ${fault}`);
+  for (const { tunnel, addresses } of tunnels.dialing)
+    for (const { token } of addresses)
+      if (token !== undefined)
+        await readToken(token).catch((error: unknown) => faults.push(`tunnel "${tunnel.name}": ${reasonOf(error)}`));
   for (const link of links) {
     const { name, source, sink, services } = link;
     for (const fault of accessFaults(link)) faults.push(`link "${name}": ${fault}`);

@@ -26,8 +26,9 @@ export interface FarEnd {
 /** Takes a stream that the far side has opened to a service. */
 export type Accept = (inbound: Inbound) => void;
 
-/** Services that are told to the far side at each OPEN; more than anybody has. */
+/** Services that are told to the far side at each OPEN, and characters of a name: more than anybody has, and room in the frame. */
 const MOST_OFFERED = 64;
+const LONGEST_OFFERED = 64;
 
 export class Tunnel {
   readonly name: string;
@@ -101,7 +102,8 @@ export class Tunnel {
    */
   async open(service: string, request: Request, signal: AbortSignal, end?: FarEnd): Promise<Outbound> {
     const { session, peer } = end ?? this.#current() ?? (await this.#untilOpen(signal));
-    const metadata = { ...toMetadata(request), offers: this.services.slice(0, MOST_OFFERED) };
+    const offers = this.services.filter(({ length }) => length <= LONGEST_OFFERED).slice(0, MOST_OFFERED);
+    const metadata = { ...toMetadata(request), offers };
     const { stream, opened } = session.open({ service, metadata });
     const cancel = (): void => void stream.destroy(signal.reason as Error);
     signal.addEventListener('abort', cancel, { once: true });
