@@ -63,8 +63,32 @@ export function reasonOf(thrown: unknown): string {
   if (thrown instanceof AggregateError && thrown.errors.length > 0) {
     return [...new Set(thrown.errors.map(reasonOf))].join('; ');
   }
-  if (thrown instanceof Error) return opensslReason(thrown) ?? (thrown.message || thrown.name);
+  if (thrown instanceof Error) return opensslReason(thrown) ?? withHint(thrown);
   return String(thrown);
+}
+
+/** What the codes of the operating system and of Node's parser mean to somebody who has to do something about them. */
+const HINTS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nobody listens there; is it running?',
+  ENOENT: 'it is not there',
+  EACCES: 'this user may not; look at owner and mode',
+  EADDRINUSE: 'something else listens there already',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  ENOTFOUND: 'there is no such host name',
+  EAI_AGAIN: 'names cannot be looked up now',
+  EHOSTUNREACH: 'there is no way to it from here',
+  ENETUNREACH: 'there is no way to it from here',
+  ETIMEDOUT: 'it does not answer',
+  EMFILE: 'too many files are open; raise the limit (LimitNOFILE=, ulimit -n)',
+  HPE_INVALID_CONSTANT: 'the far side does not speak HTTP; is it another port, or one with TLS?',
+};
+
+/** Node's own text, by which people search, and what it means. */
+function withHint(error: Error): string {
+  const text = error.message || error.name;
+  const { code } = error as { code?: unknown };
+  const hint = typeof code === 'string' && Object.hasOwn(HINTS, code) ? HINTS[code] : undefined;
+  return hint === undefined || text.includes(hint) ? text : `${text}: ${hint}`;
 }
 
 /** The message of an OpenSSL error is a line of its own log, with file and number; its reason is for people. */
