@@ -131,10 +131,10 @@ it('a session over wss outlives its proxy, and is resumed through the next', asy
   assert.match(await link.untilStderr(/closed .*in=16 out=16/).then(String), /how=ended/);
 });
 
-describe('a proxy of the environment', () => {
-  /** By an address of this machine that is not among its loopback addresses, which never go through one. */
-  const away = (address: string): string => address.replace('127.0.0.1', '0.0.0.0');
+/** By an address of this machine that is not among its loopback addresses, which never go through one. */
+const away = (address: string): string => address.replace('127.0.0.1', '0.0.0.0');
 
+describe('a proxy of the environment', () => {
   it('is used with the credentials of its variable, but for NO_PROXY, proxy=off and loopback addresses', async (t) => {
     const scope = new Scope(t);
     const proxy = await tinyproxy(scope);

@@ -101,6 +101,12 @@ function withEnvironment(scope: Scope, variables: Readonly<Record<string, string
   });
 }
 
+/** The proxy that an address goes through, as the log tells it. */
+const via = (address: string): string | undefined => {
+  const { transport, parsed } = read(address);
+  return transport.via?.(parsed)?.replace('the proxy ', '');
+};
+
 describe('an address with a proxy', () => {
   it('takes http, https, socks5 and socks5h with a port, or "off"', () => {
     for (const proxy of ['http://p:8080', 'https://p:443/', 'socks5://[::1]:1080', 'socks5h://p:1', 'off'])
@@ -118,8 +124,8 @@ describe('an address with a proxy', () => {
     ] as const)
       assert.throws(() => read(`tcp://h:1?${options}`), says);
     assert.throws(() => read('ws+unix:/s:/p?proxy=http://p:1'), /unknown option "proxy"/);
-    const source = (): unknown => parseAddress('tcp://h:1?proxy=off', { registry, role: 'source', folder: '/' });
-    assert.throws(source, /belongs to a sink/);
+    const context = { registry, role: 'source', folder: '/' } as const;
+    assert.throws(() => parseAddress('tcp://h:1?proxy=off', context), /belongs to a sink/);
   });
 
   it('holds no password: it is refused with the remedy, and not shown however it is written', () => {
@@ -177,7 +183,11 @@ describe('what a proxy is asked', () => {
     };
     assert.equal(await request('socks5h', 'target.example'), '\x05\x01\x00\x03\x0etarget.example\x00\x07');
     assert.equal(await request('socks5h', '1.2.3.4'), '\x05\x01\x00\x01\x01\x02\x03\x04\x00\x07');
-    assert.match(await request('socks5', 'localhost'), /^\x05\x01\x00(\x01\x7f\x00\x00\x01|\x04\x00{15}\x01)\x00\x07$/);
+    const found = await request('socks5', 'localhost');
+    assert.ok(
+      ['\x01\x7f\x00\x00\x01', `\x04${'\x00'.repeat(15)}\x01`].includes(found.slice(3, -2)),
+      JSON.stringify(found),
+    );
   });
 
   it('has the percent-decoded credentials of a variable', async (t) => {
@@ -326,12 +336,6 @@ describe('the file with the credentials', () => {
 });
 
 describe('the variables of the environment', () => {
-  /** The proxy that an address goes through, as the log tells it. */
-  const via = (address: string): string | undefined => {
-    const { transport, parsed } = read(address);
-    return transport.via?.(parsed)?.replace('the proxy ', '');
-  };
-
   it('count by the scheme of the sink, and the lower case first', (t) => {
     const scope = new Scope(t);
     withEnvironment(scope, {
