@@ -10,7 +10,7 @@ import { LIMITS } from './limits.ts';
 import type { Link } from './link.ts';
 import type { CoreLog } from './log.ts';
 import { protocolsOf, reach, tokenFor, type ReachContext } from './sessions.ts';
-import { parseTokenReference, readSecret, readToken, type TokenReference } from './token.ts';
+import { readSecretAt, readToken, type TokenReference } from './token.ts';
 import { Relay, abortConnection, type Outcome } from './relay.ts';
 import type { Variables } from './tunnels/within-reach.ts';
 import type { ExitStatus, Folders, Inbound, Outbound } from '../plugins/contract/index.ts';
@@ -119,7 +119,7 @@ async function reachContext(
     ...(request && { request }),
     ...(variables && { variables }),
     ...(reference && { token: await readToken(reference) }),
-    readSecret: (secret) => readSecret(parseTokenReference(secret, String)),
+    readSecret: readSecretAt,
     tell: (message, fields) => log[loudness.outage](message, fields),
   };
 }

@@ -62,6 +62,9 @@ async function read<T>(reference: TokenReference, take: (line: string) => T | un
 export const readToken = (reference: TokenReference): Promise<string> =>
   read(reference, (line) => (PRINTABLE.test(line) ? line : undefined), '16 to 256 printable characters');
 
+/** For transports: what is kept where an option of theirs says. @throws Error that does not repeat it */
+export const readSecretAt = (text: string): Promise<string> => readSecret(parseTokenReference(text, String));
+
 /** A secret that is no token: one line that is not empty. @throws Error that does not repeat it */
 export async function readSecret(reference: TokenReference): Promise<string> {
   try {

@@ -5,13 +5,14 @@ import { createServer, type AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import { parseAddress } from '../../core/address.ts';
 import { Registry } from '../../core/registry.ts';
+import { Tunnels } from '../../core/tunnels/tunnels.ts';
 import { builtInTransports } from '../../transports/index.ts';
 import { run } from '../support/programs.ts';
 import { Scope, assertNothingLeaks } from '../support/scope.ts';
 
 assertNothingLeaks();
 
-const registry = new Registry(builtInTransports({ interrupted: () => false }));
+const registry = new Registry(builtInTransports({ interrupted: () => false }, new Tunnels()));
 
 /** A proxy that answers everything with 418. Resolves with its `HOST:PORT`. */
 async function teapot(scope: Scope): Promise<string> {

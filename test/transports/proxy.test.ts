@@ -11,7 +11,8 @@ import { parseAddress } from '../../core/address.ts';
 import { dial } from '../../core/dial.ts';
 import { inspectAddress } from '../../core/inspect.ts';
 import { Registry } from '../../core/registry.ts';
-import { parseTokenReference, readSecret } from '../../core/token.ts';
+import { readSecretAt } from '../../core/token.ts';
+import { Tunnels } from '../../core/tunnels/tunnels.ts';
 import type { Outbound } from '../../plugins/contract/index.ts';
 import { builtInTransports } from '../../transports/index.ts';
 import { RecordedLog } from '../support/gateway.ts';
@@ -19,7 +20,7 @@ import { Scope, assertNothingLeaks } from '../support/scope.ts';
 
 assertNothingLeaks();
 
-const registry = new Registry(builtInTransports({ interrupted: () => false }));
+const registry = new Registry(builtInTransports({ interrupted: () => false }, new Tunnels()));
 const read = (text: string, folder = '/') => parseAddress(text, { registry, role: 'sink', folder });
 
 /** Dials, as the core does; the scope frees what comes of it. */
@@ -33,7 +34,7 @@ async function dialed(scope: Scope, address: string, cancel = new AbortControlle
       protocols: [],
       link: 'test',
       peer: { address: 'test' },
-      readSecret: (reference) => readSecret(parseTokenReference(reference, String)),
+      readSecret: readSecretAt,
     },
     cancel,
   );
