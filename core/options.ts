@@ -81,7 +81,7 @@ function readChoice(key: string, value: unknown, { values = [] }: OptionSpec): s
 
 function readReference(key: string, value: unknown, _spec: OptionSpec, resolvePath: (path: string) => string): string {
   try {
-    return showReference(parseTokenReference(readString(key, value), resolvePath));
+    return showReference(parseTokenReference(readString(key, value), resolvePath, 'secret'));
   } catch (error) {
     throw new OptionError(key, `option "${key}": ${reasonOf(error)}`);
   }

@@ -17,10 +17,14 @@ const PRINTABLE = /^[\x21-\x7e]{16,256}$/;
 const HASHED = /^sha256:([0-9a-f]{64})$/;
 
 /** @throws Error that does not repeat what was given: it may be the token itself */
-export function parseTokenReference(text: string, resolvePath: (path: string) => string): TokenReference {
+export function parseTokenReference(
+  text: string,
+  resolvePath: (path: string) => string,
+  what: 'token' | 'secret' = 'token',
+): TokenReference {
   const match = /^(file|env|credential):(.+)$/s.exec(text);
   if (match?.[1] === undefined || match[2] === undefined)
-    throw new Error('expected file:PATH, env:NAME or credential:NAME; a secret itself has no place in an address');
+    throw new Error(`expected file:PATH, env:NAME or credential:NAME; a ${what} itself has no place in an address`);
   const [kind, name] = [match[1] as TokenReference['kind'], match[2]];
   if (kind === 'credential' && !/^[^/]+$/.test(name)) throw new Error('expected the name of a credential, not a path');
   return { kind, name: kind === 'file' ? resolvePath(name) : name };

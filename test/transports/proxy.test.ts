@@ -135,6 +135,7 @@ describe('an address with a proxy', () => {
       'proxy=me:s3cret@p:1',
       'proxy=http%3A%2F%2Fme%3As3cret%40p:1',
       'pro%78y=http://me:s3cret@p:1',
+      'pro%78y=http%3A%2F%2Fme%3As3cret%40p:1',
       'proxi=http://me:s3cret@p:1',
       'proxy=http://p:1&proxy-auth=me:s3cret',
       'proxy=%zz&proxy=http://me:s3cret@p:1',
@@ -220,6 +221,20 @@ describe('through a proxy', () => {
       const { stream } = await dialed(scope, `${ADDRESS}?proxy=${scheme}://127.0.0.1:${port}`);
       stream.end('request');
       assert.equal((await buffer(stream)).toString(), 'got request');
+    });
+
+    it(`by ${name} the target’s end leaves our direction open`, async (t) => {
+      const scope = new Scope(t);
+      const [scheme, answers] = kind('');
+      const got = Promise.withResolvers<string>();
+      const { port } = await fake(scope, answers, (socket) => {
+        socket.end();
+        void buffer(socket).then((all) => got.resolve(all.toString()));
+      });
+      const { stream } = await dialed(scope, `${ADDRESS}?proxy=${scheme}://127.0.0.1:${port}`);
+      await buffer(stream);
+      stream.end('said after its end');
+      assert.equal(await got.promise, 'said after its end');
     });
 
     it(`by ${name} our cut is a reset`, async (t) => {
