@@ -59,7 +59,8 @@ export async function microsocks(scope: Scope): Promise<ForwardProxy> {
 
 /** Lets everybody in, and passes the end of one direction on as such. */
 export async function dante(scope: Scope): Promise<ForwardProxy> {
-  const [conf, port] = [join(scope.folder(), 'conf'), await freePort()];
+  const [folder, port] = [scope.folder(), await freePort()];
+  const conf = join(folder, 'conf');
   const all = '{ from: 0.0.0.0/0 to: 0.0.0.0/0 }';
   writeFileSync(
     conf,
@@ -73,7 +74,7 @@ client pass ${all}
 socks pass ${all}
 `,
   );
-  const program = start(scope, await find(scope, 'danted'), ['-f', conf]);
+  const program = start(scope, await find(scope, 'danted'), ['-f', conf, '-p', join(folder, 'pid')]);
   await untilListening(port);
   return { url: `socks5://127.0.0.1:${port}`, program };
 }
