@@ -65,17 +65,25 @@ export interface Address extends SessionTerms {
   readonly role: Role;
   /** Where the token is that a dial shows. */
   readonly token: TokenReference | undefined;
+  /** Where further secrets are that a dial needs. */
+  readonly secrets: readonly TokenReference[];
   /** What the transport's `parse` made of it. */
   readonly parsed: unknown;
   /** As the user wrote it, but for the values of options that are secret. */
   readonly text: string;
 }
 
-/** Values that may be secrets, in a text that could not be read yet; where a token is kept is none. */
-const SECRETS = /([?&](?:token|header|query)=)(?!(?:file|env|credential):)[^&]*/g;
+/** Values that may be secrets, in a text that could not be read yet; where one is kept is none. */
+const SECRETS =
+  /([?&](?:(?:token|header|query|proxy-auth)=(?!(?:file|env|credential):)|proxy=(?=[^&]*(?:@|%40))))[^&]*/gi;
 
-const refuse = (text: string, why: string, cause?: unknown): SluiceError =>
-  new SluiceError('SLUICE_ADDRESS', `address ${JSON.stringify(text.replace(SECRETS, '$1***'))}: ${why}`, { cause });
+/** `//user:password@` of a URL, wherever it stands. */
+const USER_INFO = /\/\/[^/?&@\s]*:[^/?&@\s]*@/g;
+
+function refuse(text: string, why: string, cause?: unknown): SluiceError {
+  const shown = text.replace(SECRETS, '$1***').replace(USER_INFO, '//***@');
+  return new SluiceError('SLUICE_ADDRESS', `address ${JSON.stringify(shown)}: ${why}`, { cause });
+}
 
 function decode(text: string, whole: string): string {
   try {
@@ -130,14 +138,17 @@ export function formatParts({ scheme, target, pairs }: Parts, registry: Registry
   return `${scheme}:${slashes}${encode(target, /[%?#\s]/g)}${query.length > 0 ? '?' : ''}${query.join('&')}`;
 }
 
-const mask = (pairs: Parts['pairs'], { options }: Transport): Parts['pairs'] =>
-  pairs.map(([key, value]) => [key, Object.hasOwn(options, key) && options[key]?.secret ? '***' : value]);
+function isSecret([key, value]: Parts['pairs'][number], { options }: Transport): boolean {
+  const secret = Object.hasOwn(options, key) ? options[key]?.secret : undefined;
+  return secret === 'user-info' ? value.includes('@') : secret === true;
+}
 
 /** The text of an address for logs and messages. */
 function showAddress(parts: Parts, text: string, registry: Registry): string {
   const transport = registry.get(parts.scheme);
-  const isSecret = parts.pairs.some(([key]) => Object.hasOwn(transport.options, key) && transport.options[key]?.secret);
-  return isSecret ? formatParts({ ...parts, pairs: mask(parts.pairs, transport) }, registry) : text;
+  if (!parts.pairs.some((pair) => isSecret(pair, transport))) return text;
+  const pairs = parts.pairs.map((pair) => (isSecret(pair, transport) ? ([pair[0], '***'] as const) : pair));
+  return formatParts({ ...parts, pairs }, registry);
 }
 
 /** Makes paths absolute: `~/` is this user's home; anything else is relative to `folder`. `~name` is not expanded. */
@@ -190,6 +201,7 @@ export function parseAddress(written: string, context: AddressContext): Address 
     const specs = { ...COMMON_OPTIONS, ...transport.options };
     const { session, resume, heartbeat, token, ...options } = readOptions(specs, given, context.role, resolvePath);
     const { words, role } = context;
+    const secrets = secretsOf(transport, options);
     const input = { target: parts.target, scheme: parts.scheme, options: options as never, role, resolvePath };
     const parsed = transport.parse(words === undefined ? input : { ...input, words });
     const terms = sessionTerms(transport, { session, resume, heartbeat } as GivenTerms, context.session);
@@ -200,6 +212,7 @@ export function parseAddress(written: string, context: AddressContext): Address 
       parsed,
       text,
       ...terms,
+      secrets,
       token: tokenOf(token, transport, parsed, resolvePath),
     };
   } catch (error) {
@@ -227,6 +240,13 @@ function sessionTerms(transport: Transport, given: GivenTerms, otherwise?: Sessi
   return { session: chosen, detachedLife: Math.min(resume ?? usual, LONGEST), heartbeat: heartbeat || NEVER };
 }
 
+/** The values of options of type `reference`, which the reader of options has made. */
+const secretsOf = (transport: Transport, options: Readonly<Record<string, unknown>>): TokenReference[] =>
+  Object.entries(transport.options).flatMap(([key, { type }]) => {
+    const text = type === 'reference' ? options[key] : undefined;
+    return typeof text === 'string' ? [parseTokenReference(text, String)] : [];
+  });
+
 /** @throws Error for a token that others could read on its way */
 function tokenOf(
   given: unknown,
@@ -243,6 +263,9 @@ function tokenOf(
 /** Nobody else can read what is sent there. */
 export const isPrivate = (transport: Transport, parsed: unknown): boolean =>
   transport.encrypts === true || transport.reach?.(parsed) === 'local';
+
+/** What a dial goes through, as a proxy. */
+export const viaOf = ({ transport, parsed }: Address): string | undefined => transport.via?.(parsed);
 
 function assertRole(transport: Transport, role: Role, text: string): void {
   if (role === 'source' && transport.listen === undefined) {

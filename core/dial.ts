@@ -1,5 +1,5 @@
 /** Dials a sink under a deadline. The only place where a transport's `dial` is called. */
-import type { Address } from './address.ts';
+import { viaOf, type Address } from './address.ts';
 import { SluiceError, wrap } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import { abortConnection } from './relay.ts';
@@ -26,7 +26,9 @@ export async function dial(
   };
   const onCancel = (): void => giveUp(SluiceError.is(cancel.reason) ? cancel.reason.message : 'the source went away');
   const patience = LIMITS.dialTimeout + (sink.transport.dialTimeout?.(sink.parsed) ?? 0);
-  const deadline = setTimeout(() => giveUp(`no answer within ${patience / 1000} s`), patience);
+  const via = viaOf(sink);
+  const silence = `no answer within ${patience / 1000} s${via === undefined ? '' : ` by way of ${via}`}`;
+  const deadline = setTimeout(() => giveUp(silence), patience);
   cancel.addEventListener('abort', onCancel);
   if (cancel.aborted) onCancel();
   const dialed = start(sink, { ...context, signal: attempt.signal });

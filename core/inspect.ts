@@ -2,10 +2,15 @@
 import { accessFaults } from './access.ts';
 import type { Link } from './link.ts';
 import type { Address } from './address.ts';
+import { reasonOf } from './errors.ts';
+import { readSecret } from './token.ts';
 
-/** What the files, folders, accounts and programs of an address lack. */
-export const inspectAddress = async ({ transport, parsed, role }: Address): Promise<readonly string[]> =>
-  (await transport.inspect?.(parsed, role)) ?? [];
+/** What the files, folders, accounts, programs and secrets of an address lack. */
+export async function inspectAddress({ transport, parsed, role, secrets }: Address): Promise<readonly string[]> {
+  const read = await Promise.allSettled(secrets.map(readSecret));
+  const unreadable = read.flatMap((one) => (one.status === 'rejected' ? [reasonOf(one.reason)] : []));
+  return [...((await transport.inspect?.(parsed, role)) ?? []), ...unreadable];
+}
 
 /** Access is judged on the bound address; an address that names its place tells it beforehand. */
 export function reachFault({ title, source, allow }: { title?: string } & Pick<Link, 'source' | 'allow'>): string[] {

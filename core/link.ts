@@ -1,4 +1,4 @@
-import type { Address } from './address.ts';
+import { viaOf, type Address } from './address.ts';
 import type { Capability, Request } from '../plugins/contract/index.ts';
 
 /** What the connections of a link ask a far sluice for, instead of what their own client asks. */
@@ -58,8 +58,20 @@ export function explainLink(link: Link): string[] {
   return isOffered ? sentences.map((sentence) => `with a plain peer: ${sentence}`) : sentences;
 }
 
-const caveatsOf = ({ session, transport }: Address): readonly string[] =>
-  session === 'always' ? [] : (transport.caveats ?? []);
+function caveatsOf(address: Address): readonly string[] {
+  const { role, scheme, session, transport } = address;
+  if (session === 'always') return [];
+  const via = role === 'sink' ? viaOf(address) : undefined;
+  const cut = `${via} may close both directions of ${scheme} when one has ended`;
+  return [...(transport.caveats ?? []), ...(via === undefined ? [] : [cut])];
+}
+
+/** What connections to the link's sinks go through, for `sluice check`. */
+export const explainWay = ({ sink, services }: Link): string[] =>
+  [sink, ...services.values()].flatMap((address) => {
+    const via = viaOf(address);
+    return via === undefined ? [] : [`${address.scheme} goes through ${via}`];
+  });
 
 function explainPair({ source, sink }: Link): string[] {
   const sentences: string[] = [];

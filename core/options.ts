@@ -1,5 +1,7 @@
 /** Checks option values against the specs of their transport. Pure. */
+import { reasonOf } from './errors.ts';
 import { didYouMean } from './nearest.ts';
+import { parseTokenReference, showReference } from './token.ts';
 import type { OptionSpec, OptionSpecs, Role } from '../plugins/contract/index.ts';
 
 /** A mistake in one option; `key` lets a configuration point at its line. */
@@ -77,6 +79,14 @@ function readChoice(key: string, value: unknown, { values = [] }: OptionSpec): s
   throw new OptionError(key, `option "${key}": expected ${values.join(' or ')}, got ${quote(value)}`);
 }
 
+function readReference(key: string, value: unknown, _spec: OptionSpec, resolvePath: (path: string) => string): string {
+  try {
+    return showReference(parseTokenReference(readString(key, value), resolvePath, 'secret'));
+  } catch (error) {
+    throw new OptionError(key, `option "${key}": ${reasonOf(error)}`);
+  }
+}
+
 type Read = (key: string, value: unknown, spec: OptionSpec, resolvePath: (path: string) => string) => unknown;
 
 const READERS: Readonly<Record<OptionSpec['type'], Read>> = {
@@ -86,6 +96,7 @@ const READERS: Readonly<Record<OptionSpec['type'], Read>> = {
   integer: readInteger,
   path: (key, value, _spec, resolvePath) => resolvePath(readString(key, value)),
   duration: readDuration,
+  reference: readReference,
   list: readList,
   map: readMap,
 };

@@ -2,7 +2,7 @@
  * The life of one connection: hand-off, or dial and relay; one log line when it opens, one when it has closed.
  * Owns the inbound from the call on, and everything made for it.
  */
-import type { Address } from './address.ts';
+import { viaOf, type Address } from './address.ts';
 import { carryDiagnostics } from './diagnostics.ts';
 import { SluiceError, wrap } from './errors.ts';
 import { handOff, superviseHandOff } from './handoff.ts';
@@ -10,7 +10,7 @@ import { LIMITS } from './limits.ts';
 import type { Link } from './link.ts';
 import type { CoreLog } from './log.ts';
 import { protocolsOf, reach, tokenFor, type ReachContext } from './sessions.ts';
-import { readToken, type TokenReference } from './token.ts';
+import { readSecretAt, readToken, type TokenReference } from './token.ts';
 import { Relay, abortConnection, type Outcome } from './relay.ts';
 import type { Variables } from './tunnels/within-reach.ts';
 import type { ExitStatus, Folders, Inbound, Outbound } from '../plugins/contract/index.ts';
@@ -68,7 +68,8 @@ export function serve(link: Link, sink: Address, inbound: Inbound, given: ServeC
     }
     const outbound = await dialWhileOpen(sink, inbound, context, stop.signal);
     tellEstablished(inbound, outbound);
-    log.info('opened', { sink: outbound.peer.address });
+    const via = viaOf(sink);
+    log.info('opened', { sink: outbound.peer.address, ...(via !== undefined && { via }) });
     const diagnosed = carryDiagnostics(outbound.diagnostics, inbound.diagnostics, log);
     relay = new Relay(inbound, outbound, { idleAfterEnd: link.idleAfterEnd ?? usualIdle(inbound), diagnosed });
     const onStop = (): void => relay?.abort(stop.signal.reason as SluiceError);
@@ -118,6 +119,7 @@ async function reachContext(
     ...(request && { request }),
     ...(variables && { variables }),
     ...(reference && { token: await readToken(reference) }),
+    readSecret: readSecretAt,
     tell: (message, fields) => log[loudness.outage](message, fields),
   };
 }

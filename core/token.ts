@@ -17,10 +17,14 @@ const PRINTABLE = /^[\x21-\x7e]{16,256}$/;
 const HASHED = /^sha256:([0-9a-f]{64})$/;
 
 /** @throws Error that does not repeat what was given: it may be the token itself */
-export function parseTokenReference(text: string, resolvePath: (path: string) => string): TokenReference {
+export function parseTokenReference(
+  text: string,
+  resolvePath: (path: string) => string,
+  what: 'token' | 'secret' = 'token',
+): TokenReference {
   const match = /^(file|env|credential):(.+)$/s.exec(text);
   if (match?.[1] === undefined || match[2] === undefined)
-    throw new Error('expected file:PATH, env:NAME or credential:NAME; a token itself has no place in an address');
+    throw new Error(`expected file:PATH, env:NAME or credential:NAME; a ${what} itself has no place in an address`);
   const [kind, name] = [match[1] as TokenReference['kind'], match[2]];
   if (kind === 'credential' && !/^[^/]+$/.test(name)) throw new Error('expected the name of a credential, not a path');
   return { kind, name: kind === 'file' ? resolvePath(name) : name };
@@ -61,6 +65,20 @@ async function read<T>(reference: TokenReference, take: (line: string) => T | un
 /** The token itself, to be shown to a far side. @throws SluiceError SLUICE_TOKEN */
 export const readToken = (reference: TokenReference): Promise<string> =>
   read(reference, (line) => (PRINTABLE.test(line) ? line : undefined), '16 to 256 printable characters');
+
+/** For transports: what is kept where an option of theirs says. @throws Error that does not repeat it */
+export const readSecretAt = (text: string): Promise<string> => readSecret(parseTokenReference(text, String));
+
+/** A secret that is no token: one line that is not empty. @throws Error that does not repeat it */
+export async function readSecret(reference: TokenReference): Promise<string> {
+  try {
+    const line = await readLine(reference);
+    if (line === '' || line.includes('\n')) throw new Error('expected one line');
+    return line;
+  } catch (cause) {
+    throw new Error(`${showReference(reference)}: ${reasonOf(cause)}`, { cause });
+  }
+}
 
 /** SHA-256 of a token, as a server keeps it: of the token in the file, or given there as `sha256:HEX`. @throws as above */
 export const readTokenHash = (reference: TokenReference): Promise<Buffer> =>

@@ -9,7 +9,7 @@ import { createServer, Socket } from 'node:net';
 import { defineTransport, type Inbound, type ListenContext, type Listener } from '../plugins/contract/index.ts';
 import { boundHostPort, formatHostPort, reachOf } from './host-port.ts';
 import { ACCEPT, BACKLOG, closedBy, peerAddress } from './listening.ts';
-import { reset } from './tcp.ts';
+import { reset } from './connecting.ts';
 
 /** systemd passes descriptors from 3 on. */
 const FIRST = 3;

@@ -28,15 +28,6 @@ export const peerAddress = (socket: Socket): string =>
     ? 'unix'
     : `${socket.remoteAddress.includes(':') ? `[${socket.remoteAddress}]` : socket.remoteAddress}:${socket.remotePort}`;
 
-/** Resolves when a socket being dialed is connected; rejects with its error. The error listener stays. */
-export async function connected(socket: Socket): Promise<void> {
-  const connecting = Promise.withResolvers<void>();
-  socket.once('connect', connecting.resolve);
-  socket.on('error', connecting.reject);
-  socket.once('close', () => connecting.reject(new Error('closed while connecting')));
-  await connecting.promise;
-}
-
 /** Small writes leave at once (borg 2 waits for every request), and a dead peer is found in the end. */
 export function tune(socket: Socket, keepalive: number): Socket {
   socket.setNoDelay(true);

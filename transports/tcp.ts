@@ -1,8 +1,12 @@
 /** `tcp://HOST:PORT`: no Nagle, keepalive, happy eyeballs; a cut is a reset. */
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { createServer, type AddressInfo } from 'node:net';
 import { defineTransport } from '../plugins/contract/index.ts';
-import { boundHostPort, formatHostPort, parseHostPort, reachOf, reachOfHost } from './host-port.ts';
-import { ACCEPT, bind, closedBy, connected, peerAddress, tune } from './listening.ts';
+import { reset } from './connecting.ts';
+import { boundHostPort, formatHostPort, parseHostPort, reachOf } from './host-port.ts';
+import { ACCEPT, bind, closedBy, peerAddress, tune } from './listening.ts';
+import { inspectProxy, reachThrough, viaOf } from './proxy-environment.ts';
+import { PROXY_OPTIONS, parseProxy } from './proxy-options.ts';
+import { dialTcp } from './tcp-dial.ts';
 
 export const TCP_OPTIONS = {
   keepalive: {
@@ -12,22 +16,23 @@ export const TCP_OPTIONS = {
   },
 } as const;
 
-/** RST: the peer sees a reset, and cannot take it for an end. */
-export const reset = (socket: Socket) => (): void => {
-  socket.resetAndDestroy();
-};
-
 export const tcp = defineTransport({
   contract: 1,
   name: 'tcp',
   schemes: ['tcp'],
   grammar: 'tcp://HOST:PORT',
   summary: 'plain TCP; port 0 picks a free one and the log tells it',
-  options: TCP_OPTIONS,
+  options: { ...TCP_OPTIONS, ...PROXY_OPTIONS },
   capabilities: ['half-close', 'tells-cut', 'hand-off'],
 
-  parse: ({ target, role, options }) => ({ ...parseHostPort(target, role), ...options }),
-  reach: ({ host }) => reachOfHost(host),
+  parse: ({ target, role, options }) => ({
+    ...parseHostPort(target, role),
+    keepalive: options.keepalive,
+    ...parseProxy('tcp', options),
+  }),
+  reach: (address) => reachThrough(address),
+  via: (address) => viaOf(address),
+  inspect: (address, role) => inspectProxy(address, role),
   occupies: (address) => (address.port === 0 ? undefined : `tcp ${formatHostPort(address)}`),
 
   async listen({ host, port, keepalive }, { accept, log, signal }) {
@@ -40,10 +45,8 @@ export const tcp = defineTransport({
     return { address: `tcp://${formatHostPort(bound)}`, reach: reachOf(bound.host), closed: closedBy(server, signal) };
   },
 
-  async dial({ host, port, keepalive }, { signal }) {
-    const socket = connect({ host, port, signal, allowHalfOpen: true });
-    await connected(socket);
-    tune(socket, keepalive);
-    return { stream: socket, peer: { address: `tcp://${formatHostPort({ host, port })}` }, abort: reset(socket) };
+  async dial(address, context) {
+    const { socket, abort } = await dialTcp(address, context);
+    return { stream: socket, peer: { address: `tcp://${formatHostPort(address)}` }, abort };
   },
 });

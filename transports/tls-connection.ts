@@ -2,20 +2,15 @@
  * TLS connections: server handshakes beside each other and under a deadline, dialing with verification and pins.
  * Loaded when an address needs it: `node:tls` alone takes as long to load as all the rest of us.
  */
-import { connect as connectTcp, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { ListenContext, Protocol } from '../plugins/contract/index.ts';
-import type { HostPort } from './host-port.ts';
-import { connected, peerAddress, tune } from './listening.ts';
+import { reset, type CarrierContext, type TcpTarget } from './connecting.ts';
+import { peerAddress } from './listening.ts';
 import { selfSigned } from './self-signed.ts';
-import {
-  HANDSHAKE_DEADLINE,
-  checkPins,
-  clientOptions,
-  explainTlsError,
-  readKeyPair,
-  type KeyPair,
-} from './tls-credentials.ts';
+import { dialTcp } from './tcp-dial.ts';
+import { HANDSHAKE_DEADLINE, clientOptions, explainTlsError, readKeyPair, type KeyPair } from './tls-credentials.ts';
+import { secured } from './tls-handshake.ts';
 import type { TlsNames } from './tls-options.ts';
 import { RawSide, refuseTruncation } from './tls-truncation.ts';
 
@@ -27,8 +22,8 @@ export async function sourceKeyPair(names: TlsNames, state: () => string): Promi
 }
 
 /** A cut: the TCP connection is reset, and no close_notify is sent. */
-export const cut = (socket: TLSSocket, raw: Socket) => (): void => {
-  raw.resetAndDestroy();
+const cut = (socket: TLSSocket, abort: () => void) => (): void => {
+  abort();
   socket.destroy();
 };
 
@@ -75,7 +70,13 @@ export function serveHandshakes(
   const server = createTlsServer(secure, (socket) => {
     const raw = settle(socket);
     if (raw === undefined) socket.destroy(new Error('a handshake that nobody began'));
-    else accept({ stream: socket, peer: { address: peerAddress(raw) }, abort: cut(socket, raw), ...agreed(socket) });
+    else
+      accept({
+        stream: socket,
+        peer: { address: peerAddress(raw) },
+        abort: cut(socket, reset(raw)),
+        ...agreed(socket),
+      });
   });
   server.on('tlsClientError', (error, socket) => {
     const raw = settle(socket);
@@ -95,49 +96,22 @@ export function serveHandshakes(
   };
 }
 
-export interface TlsDialAddress extends TlsNames, HostPort {
-  readonly keepalive: number;
+export interface TlsDialAddress extends TlsNames, TcpTarget {
   readonly truncationIsEnd: boolean;
 }
 
 /** Connects, verifies and pins: a socket on which no byte has passed yet. Also what `wss` runs on. */
 export async function dialTls(
   address: TlsDialAddress,
-  signal: AbortSignal,
+  context: CarrierContext,
   protocols: readonly Protocol[] = [],
-): Promise<{ socket: TLSSocket; raw: Socket }> {
-  const { host, port } = address;
-  const options = await clientOptions(address, host);
-  const raw = connectTcp({ host, port, signal, allowHalfOpen: true });
-  await connected(raw);
-  tune(raw, address.keepalive);
+): Promise<{ socket: TLSSocket; abort: () => void }> {
+  const options = await clientOptions(address, address.host);
+  const { socket: raw, abort } = await dialTcp(address, context);
   const under = address.truncationIsEnd ? raw : new RawSide(raw);
   const offer = protocols.includes('session') ? { ALPNProtocols: [SESSION_ALPN, 'http/1.1'] } : {};
   const socket = connectTls({ ...options, ...offer, socket: under });
   if (under instanceof RawSide) socket.once('secureConnect', () => refuseTruncation(socket, under)); // before any byte
-  await secured(socket, raw, address);
-  return { socket, raw };
-}
-
-/** Waits for the handshake, and checks the pins before any byte. Frees everything if either fails. */
-async function secured(socket: TLSSocket, raw: Socket, names: TlsNames): Promise<void> {
-  const done = Promise.withResolvers<void>();
-  socket.on('error', done.reject);
-  socket.once('close', () => done.reject(new Error('closed during the handshake')));
-  socket.once('secureConnect', () => {
-    try {
-      checkPins(names, socket);
-      done.resolve();
-    } catch (error) {
-      done.reject(error);
-    }
-  });
-  raw.on('error', done.reject);
-  try {
-    await done.promise;
-  } catch (error) {
-    socket.destroy();
-    raw.destroy();
-    throw explainTlsError(error);
-  }
+  await secured(socket, raw, address, explainTlsError);
+  return { socket, abort: cut(socket, abort) };
 }

@@ -45,9 +45,9 @@ export async function readKeyPair(certFile: string, keyFile: string): Promise<Ke
   return { cert, key };
 }
 
-export async function readAuthorities(file: string): Promise<string> {
-  const ca = await readPem(file, 'ca');
-  parsePem(file, 'ca', 'certificate', () => new X509Certificate(ca));
+export async function readAuthorities(file: string, option = 'ca'): Promise<string> {
+  const ca = await readPem(file, option);
+  parsePem(file, option, 'certificate', () => new X509Certificate(ca));
   return ca;
 }
 
@@ -92,7 +92,7 @@ export function pinOf(certificate: X509Certificate): string {
 }
 
 /** Call in `secureConnect`, before any byte is read or written. @throws Error if no pin matches. */
-export function checkPins(names: TlsNames, socket: TLSSocket): void {
+export function checkPins(names: Pick<TlsNames, 'pin'>, socket: TLSSocket): void {
   if (names.pin.length === 0) return;
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) throw new Error('the server showed no certificate');

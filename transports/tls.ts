@@ -1,8 +1,10 @@
 /** `tls://HOST:PORT`: TLS 1.3 over TCP (tls-connection.ts). */
 import { createServer, type AddressInfo } from 'node:net';
 import { defineTransport } from '../plugins/contract/index.ts';
-import { boundHostPort, formatHostPort, parseHostPort, reachOf, reachOfHost } from './host-port.ts';
+import { boundHostPort, formatHostPort, parseHostPort, reachOf } from './host-port.ts';
 import { ACCEPT, bind, closedBy, tune } from './listening.ts';
+import { inspectProxy, reachThrough, viaOf } from './proxy-environment.ts';
+import { PROXY_OPTIONS, parseProxy } from './proxy-options.ts';
 import { TCP_OPTIONS } from './tcp.ts';
 import { TLS_OPTIONS, parseTlsNames, pinnedAddress } from './tls-options.ts';
 
@@ -17,6 +19,7 @@ export const tls = defineTransport({
   options: {
     ...TLS_OPTIONS,
     ...TCP_OPTIONS,
+    ...PROXY_OPTIONS,
     truncation: {
       type: 'choice',
       values: ['cut', 'end'],
@@ -31,12 +34,17 @@ export const tls = defineTransport({
   parse: (input) => ({
     ...parseHostPort(input.target, input.role),
     ...parseTlsNames(input),
+    ...parseProxy('tls', input.options),
     keepalive: input.options.keepalive,
     truncationIsEnd: input.options.truncation === 'end',
   }),
-  reach: ({ host }) => reachOfHost(host),
+  reach: (address) => reachThrough(address),
+  via: (address) => viaOf(address),
   occupies: (address) => (address.port === 0 ? undefined : `tcp ${formatHostPort(address)}`),
-  inspect: async (address) => (await import('./tls-credentials.ts')).inspectTls(address),
+  inspect: async (address, role) => [
+    ...(await (await import('./tls-credentials.ts')).inspectTls(address)),
+    ...(await inspectProxy(address, role)),
+  ],
 
   async listen(address, context) {
     const { log, signal, folders } = context;
@@ -55,10 +63,10 @@ export const tls = defineTransport({
     };
   },
 
-  async dial(address, { signal, protocols }) {
-    const [, { agreed, cut, dialTls }] = await loadTls();
-    const { socket, raw } = await dialTls(address, signal, protocols);
+  async dial(address, context) {
+    const [, { agreed, dialTls }] = await loadTls();
+    const { socket, abort } = await dialTls(address, context, context.protocols);
     const peer = { address: `tls://${formatHostPort(address)}` };
-    return { stream: socket, peer, abort: cut(socket, raw), ...agreed(socket) };
+    return { stream: socket, peer, abort, ...agreed(socket) };
   },
 });

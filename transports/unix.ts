@@ -1,8 +1,9 @@
 /** `unix:/path`: UNIX sockets that nobody else can reach, and that never steal a live one (unix-socket-file.ts). */
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { defineTransport } from '../plugins/contract/index.ts';
-import { ACCEPT, connected } from './listening.ts';
+import { connectSocket } from './connecting.ts';
+import { ACCEPT } from './listening.ts';
 import { SOCKET_FILE_OPTIONS, parseMode, parseSocketPath, socketOwner } from './unix-options.ts';
 
 export const unix = defineTransport({
@@ -37,8 +38,6 @@ export const unix = defineTransport({
   },
 
   async dial({ path }, { signal }) {
-    const socket = connect({ path, signal, allowHalfOpen: true });
-    await connected(socket);
-    return { stream: socket, peer: { address: `unix:${path}` } };
+    return { stream: await connectSocket({ path }, signal), peer: { address: `unix:${path}` } };
   },
 });

@@ -1,6 +1,7 @@
 /** What `ws`, `wss` and `ws+unix` addresses say: options, place and path. Pure. */
 import type { ParseInput } from '../plugins/contract/index.ts';
 import { formatHostPort, parseHostPort, type HostPort } from './host-port.ts';
+import { parseProxy, type PROXY_OPTIONS, type ProxyTerms } from './proxy-options.ts';
 import type { TlsNames } from './tls-options.ts';
 
 export const HTTP_OPTIONS = {
@@ -21,7 +22,7 @@ export const HTTP_OPTIONS = {
 
 /** Where the HTTP server is. */
 type Place =
-  | ({ readonly kind: 'tcp' } & HostPort)
+  | ({ readonly kind: 'tcp' } & HostPort & ProxyTerms)
   | {
       readonly kind: 'unix';
       readonly path: string;
@@ -67,14 +68,15 @@ export function parseHttp({ options }: ParseInput<typeof HTTP_OPTIONS>, path: st
 
 /** `HOST:PORT/PATH`; a sink may leave the port out, as in any URL. */
 export function splitTarget(
-  { target, role }: Pick<ParseInput<typeof HTTP_OPTIONS>, 'target' | 'role'>,
-  usualPort: number,
+  { target, role, options }: Pick<ParseInput<typeof PROXY_OPTIONS>, 'target' | 'role' | 'options'>,
+  scheme: 'ws' | 'wss',
 ): { place: Place; path: string } {
   const slash = target.indexOf('/');
   const authority = slash < 0 ? target : target.slice(0, slash);
   const hasPort = role === 'source' || /:\d*$/.test(authority);
+  const whole = hasPort ? authority : `${authority}:${scheme === 'ws' ? 80 : 443}`;
   return {
-    place: { kind: 'tcp', ...parseHostPort(hasPort ? authority : `${authority}:${usualPort}`, role) },
+    place: { kind: 'tcp', ...parseHostPort(whole, role), ...parseProxy(scheme, options) },
     path: slash < 0 ? '/' : target.slice(slash),
   };
 }

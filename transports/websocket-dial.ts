@@ -1,9 +1,10 @@
 /** The sink side of WebSockets: a carrier is dialed, then upgraded. Loaded when a link needs it, as `node:http` is slow to load. */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { WebSocket, type ClientOptions } from 'ws';
 import type { DialContext } from '../plugins/contract/index.ts';
+import { connectSocket, type CarrierContext } from './connecting.ts';
 import { formatHostPort } from './host-port.ts';
-import { connected, tune } from './listening.ts';
+import { dialTcp } from './tcp-dial.ts';
 import type { WebSocketAddress } from './websocket-address.ts';
 import {
   BYTES_SUBPROTOCOL,
@@ -16,16 +17,12 @@ import {
 const KEEPALIVE = 15_000;
 
 /** The socket below: TCP, TLS (verified and pinned before the first byte) or UNIX. */
-async function dialCarrier({ place, tls }: WebSocketAddress, signal: AbortSignal): Promise<Socket> {
-  if (place.kind === 'tcp' && tls !== undefined) {
-    const { dialTls } = await import('./tls-connection.ts');
-    const { socket } = await dialTls({ ...tls, ...place, keepalive: KEEPALIVE, truncationIsEnd: true }, signal);
-    return socket;
-  }
-  const where = place.kind === 'unix' ? { path: place.path } : { host: place.host, port: place.port };
-  const socket = connect({ ...where, signal, allowHalfOpen: true });
-  await connected(socket);
-  return place.kind === 'tcp' ? tune(socket, KEEPALIVE) : socket;
+async function dialCarrier({ place, tls }: WebSocketAddress, context: CarrierContext): Promise<Socket> {
+  if (place.kind === 'unix') return connectSocket({ path: place.path }, context.signal);
+  const target = { ...place, keepalive: KEEPALIVE };
+  if (tls === undefined) return (await dialTcp(target, context)).socket;
+  const { dialTls } = await import('./tls-connection.ts');
+  return (await dialTls({ ...tls, ...target, truncationIsEnd: true }, context)).socket;
 }
 
 const NO_TOKEN =
@@ -105,10 +102,10 @@ async function upgrade(
 /** An open WebSocket as a stream. A plain one knows neither our end mark nor the session. */
 export async function dialWebSocket(
   address: WebSocketAddress,
-  context: Pick<DialContext, 'protocols' | 'signal' | 'token'>,
+  context: Pick<DialContext, 'protocols' | 'signal' | 'token' | 'readSecret'>,
 ): Promise<{ stream: WebSocketStream; isPlain: boolean; isSession: boolean }> {
   const subprotocols = subprotocolsFor(context.protocols);
-  const { ws, chosen } = await upgrade(await dialCarrier(address, context.signal), address, subprotocols, context);
+  const { ws, chosen } = await upgrade(await dialCarrier(address, context), address, subprotocols, context);
   const isPlain = chosen === undefined || !subprotocols.includes(chosen);
   const stream = new WebSocketStream(ws, { marked: !isPlain, ping: address.ping });
   if (isPlain) stream.once('end', () => stream.destroy()); // a plain server's close: it takes no more bytes either

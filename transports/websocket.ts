@@ -3,7 +3,9 @@
  * Here is what the three schemes are; websocket-address.ts reads them, websocket-listen.ts and websocket-dial.ts work.
  */
 import { defineTransport, type OptionSpecs, type ParseInput, type Transport } from '../plugins/contract/index.ts';
-import { formatHostPort, reachOfHost } from './host-port.ts';
+import { formatHostPort } from './host-port.ts';
+import { inspectProxy, reachThrough, viaOf } from './proxy-environment.ts';
+import { PROXY_OPTIONS } from './proxy-options.ts';
 import { TLS_OPTIONS, parseTlsNames } from './tls-options.ts';
 import { SOCKET_FILE_OPTIONS, parseMode, parseSocketPath } from './unix-options.ts';
 import { HTTP_OPTIONS, parseHttp, placeOf, splitTarget, type WebSocketAddress } from './websocket-address.ts';
@@ -28,16 +30,17 @@ function webSocket<const S extends OptionSpecs>(
     ...more,
     caveats: [`over ${scheme} a plain WebSocket peer cannot end one direction by itself: its close ends both`],
     parse,
-    reach: ({ place }) => (place.kind === 'unix' ? 'local' : reachOfHost(place.host)),
+    reach: ({ place }) => (place.kind === 'unix' ? 'local' : reachThrough(place)),
+    via: ({ place }) => (place.kind === 'unix' ? undefined : viaOf(place)),
     occupies: (address) =>
       address.place.kind === 'tcp' && address.place.port === 0
         ? undefined
         : `web server ${placeOf(address)}, path ${address.path}`,
     async inspect({ tls, place }, role) {
-      if (tls !== undefined) return (await import('./tls-credentials.ts')).inspectTls(tls);
-      return place.kind === 'unix' && role === 'source'
-        ? (await import('./unix-socket-file.ts')).inspectSocketFile(place)
-        : [];
+      if (place.kind === 'unix')
+        return role === 'source' ? (await import('./unix-socket-file.ts')).inspectSocketFile(place) : [];
+      const ofTls = tls === undefined ? [] : await (await import('./tls-credentials.ts')).inspectTls(tls);
+      return [...ofTls, ...(await inspectProxy(place, role))];
     },
     listen: async (address, context) => (await import('./websocket-listen.ts')).listenWebSocket(address, context),
 
@@ -58,10 +61,10 @@ const showAddress = (scheme: string, { place, path }: WebSocketAddress): string 
 export const ws = webSocket(
   'ws',
   { grammar: 'ws://HOST:PORT/PATH', summary: 'WebSocket without encryption: for loopback, or behind a proxy' },
-  HTTP_OPTIONS,
+  { ...HTTP_OPTIONS, ...PROXY_OPTIONS },
   {},
   (input) => {
-    const { place, path } = splitTarget(input, 80);
+    const { place, path } = splitTarget(input, 'ws');
     return { scheme: 'ws', place, tls: undefined, ...parseHttp(input, path) };
   },
 );
@@ -69,10 +72,10 @@ export const ws = webSocket(
 export const wss = webSocket(
   'wss',
   { grammar: 'wss://HOST:PORT/PATH', summary: 'WebSocket over TLS 1.3: passes wherever https does' },
-  { ...HTTP_OPTIONS, ...TLS_OPTIONS },
+  { ...HTTP_OPTIONS, ...TLS_OPTIONS, ...PROXY_OPTIONS },
   { encrypts: true },
   (input) => {
-    const { place, path } = splitTarget(input, 443);
+    const { place, path } = splitTarget(input, 'wss');
     return { scheme: 'wss', place, tls: parseTlsNames(input), ...parseHttp(input, path) };
   },
 );

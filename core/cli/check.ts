@@ -1,13 +1,13 @@
 /** `sluice check`: what would run, what each pair cannot carry, and what is missing. Starts nothing. */
 import { loadConfiguration, readIdentities, type Loaded } from '../config/load.ts';
+import { viaOf, type Address } from '../address.ts';
 import { reasonOf } from '../errors.ts';
 import { locateConfig } from '../config/locate.ts';
 import { jsonSchema } from '../config/schema.ts';
 import { tunnelsOf } from '../config/tunnels.ts';
-import type { Address } from '../address.ts';
 import type { Tunnel } from '../tunnels/tunnel.ts';
 import { inspectAddress, inspectLink, reachFault } from '../inspect.ts';
-import { explainLink, type Link } from '../link.ts';
+import { explainLink, explainWay, type Link } from '../link.ts';
 import { readToken, showReference } from '../token.ts';
 import { createEnvironment } from './environment.ts';
 import type { CheckFlags } from './flags.ts';
@@ -16,7 +16,7 @@ import type { CheckFlags } from './flags.ts';
 function describe(link: Link, faults: readonly string[]): string {
   const who = link.allow.length > 0 ? [`allow   ${link.allow.join(', ')}`] : [];
   const wrong = faults.map((fault) => `WRONG   ${fault}`);
-  const notes = [...new Set(explainLink(link))].map((sentence) => `note    ${sentence}`);
+  const notes = [...new Set([...explainWay(link), ...explainLink(link)])].map((sentence) => `note    ${sentence}`);
   const more = [...link.services].map(([name, { text }]) => `service ${name}: ${text}`);
   const lines = [`source  ${link.source.text}`, `sink    ${link.sink.text}`, ...more, ...who, ...wrong, ...notes];
   return `${link.name}\n${lines.map((line) => `  ${line}\n`).join('')}`;
@@ -33,13 +33,22 @@ const part = (title: string, lines: readonly string[]): string =>
 /** Who is known, and where `rsh` finds its hosts. */
 function describeOthers({ identities, hosts }: Loaded): string {
   const known = [...identities].map(([name, reference]) => `  ${name}  ${showReference(reference)}\n`);
-  const found = [...hosts].map(
-    ([name, { text, token }]) => `  ${name}  ${text}${token ? `  ${showReference(token)}` : ''}\n`,
-  );
+  const found = [...hosts].map(([name, host]) => {
+    const via = viaOf(host);
+    const more = [host.token && showReference(host.token), via && `through ${via}`].filter(Boolean);
+    return `  ${[name, host.text, ...more].join('  ')}\n`;
+  });
   return part('identities', known) + part('hosts', found);
 }
 
-const listed = (addresses: readonly Address[]): string => addresses.map(({ text }) => text).join(', ');
+/** With the proxy that each is dialed through. */
+const listed = (addresses: readonly Address[]): string =>
+  addresses
+    .map((address) => {
+      const via = viaOf(address);
+      return via === undefined ? address.text : `${address.text} through ${via}`;
+    })
+    .join(', ');
 
 /** Each tunnel, and the services that links offer to its far side. */
 function describeTunnels({ links, tunnels }: Loaded): string {

@@ -183,6 +183,7 @@ function optionSchema({ type, values, min, max, default: value, help }: OptionSp
       ...(max !== undefined && { maximum: max }),
     },
     duration: { type: 'string', pattern: '^(\\d+(\\.\\d+)?(ms|s|m|h)|off)$' },
+    reference: { type: 'string', pattern: '^(file|env|credential):' },
     list: { anyOf: [{ type: 'string' }, STRINGS] },
     map: { type: 'object', additionalProperties: { type: 'string' } },
   };

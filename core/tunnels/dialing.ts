@@ -11,7 +11,7 @@
  *    addresses lead to one gateway.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Address } from '../address.ts';
+import { viaOf, type Address } from '../address.ts';
 import { SluiceError, reasonOf, wrap } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import type { CoreLog } from '../log.ts';
@@ -19,7 +19,7 @@ import type { DialedSession } from '../session/dialer.ts';
 import { redialDelay } from '../session/redial-pace.ts';
 import type { OpenAnswer, OpenRequest } from '../session/session.ts';
 import { answerOpen, beginSession, protocolsOf, tokenFor } from '../sessions.ts';
-import { readToken, type TokenReference } from '../token.ts';
+import { readSecretAt, readToken, type TokenReference } from '../token.ts';
 import type { Folders, Identity, Peer } from '../../plugins/contract/index.ts';
 import { rememberOrigin } from './origins.ts';
 import type { FarEnd, Tunnel } from './tunnel.ts';
@@ -139,6 +139,7 @@ export class DialedTunnel {
       protocols: protocolsOf(address),
       peer: { address: `tunnel:${tunnel.name}` },
       ...(reference && { token: await readToken(reference) }),
+      readSecret: readSecretAt,
       tell: (message: string, fields: Readonly<Record<string, unknown>>) => this.#log.warn(message, fields),
     };
     const opening = this.#opening({ address: address.text });
@@ -152,7 +153,8 @@ export class DialedTunnel {
     this.#up.resolve();
     this.#live.add(dialed);
     void dialed.session.closed.then(() => this.#live.delete(dialed));
-    this.#log.info('tunnel up', { sink: address.text });
+    const via = viaOf(address);
+    this.#log.info('tunnel up', { sink: address.text, ...(via !== undefined && { via }) });
     this.#told = '';
     tunnel.join(opening.begin(dialed));
     return dialed;

@@ -45,6 +45,7 @@ const sinkOf = ({ tunnel, end }: Origin, service: string): Address => ({
   role: 'sink',
   text: `tunnel:${tunnel.name}/${service}`,
   token: undefined,
+  secrets: [],
   session: 'never',
   detachedLife: NEVER,
   heartbeat: NEVER,

@@ -4,12 +4,13 @@ export interface OptionSpec {
    * - `string`, `choice` (one of `values`), `boolean` (`yes`/`no`), `integer` (`min`..`max`)
    * - `path`: made absolute by the core (`~/`, the working directory or the configuration's folder)
    * - `duration`: `500ms`, `20s`, `5m`, `1h`; reaches the transport in milliseconds
+   * - `reference`: where a secret is kept, `file:PATH`, `env:NAME` or `credential:NAME`; a dial reads it by `readSecret`
    * - `list`: may be repeated; `map`: `NAME=VALUE`, may be repeated
    */
-  readonly type: 'string' | 'choice' | 'boolean' | 'integer' | 'path' | 'duration' | 'list' | 'map';
+  readonly type: 'string' | 'choice' | 'boolean' | 'integer' | 'path' | 'duration' | 'reference' | 'list' | 'map';
   readonly help: string;
-  /** Its value is never shown, in a log or a message. */
-  readonly secret?: true;
+  /** Its value is never shown, in a log or a message; `user-info`: one with an `@`, which follows a user and a password. */
+  readonly secret?: true | 'user-info';
   /** The role in which the option has a meaning; absent: both. In the other role it is an error. */
   readonly role?: 'source' | 'sink';
   readonly values?: readonly string[];
@@ -26,6 +27,7 @@ interface OptionTypes {
   boolean: boolean;
   integer: number;
   duration: number;
+  reference: string;
   list: readonly string[];
   map: Readonly<Record<string, string>>;
 }

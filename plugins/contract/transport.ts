@@ -78,6 +78,8 @@ export interface DialContext {
   readonly folders: Folders;
   /** The token to show, for a transport that `showsToken`; never a part of a log line or a message. */
   readonly token?: string;
+  /** Reads what is kept at an option of type `reference`, one line; it becomes no part of a log line or a message either. */
+  readonly readSecret: (reference: string) => Promise<string>;
   /** The link that dials, and the peer of the connection it dials for: who it is, and what it asks for. */
   readonly link: string;
   readonly peer: Peer;
@@ -161,6 +163,8 @@ export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
   dialTimeout?(address: A): number;
   /** The account that a command of this sink runs as, where it is another than ours. */
   account?(address: A): string | undefined;
+  /** What a dial goes through on its way, a proxy say, for messages and the log: `the proxy http://…`. Never throws. */
+  via?(address: A): string | undefined;
   /** Looks at what the address needs (files, programs) without opening it, for `sluice check`: one sentence a fault. */
   inspect?(address: A, role: Role): Promise<readonly string[]>;
   /** Resolves when bound, at most ten seconds later. @throws Error if it cannot be; then nothing is left of it */

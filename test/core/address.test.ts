@@ -167,7 +167,10 @@ it('the values of secret options are never shown', () => {
   );
 });
 
-const placeOf = (text: string): unknown => (read(text).parsed as { place: unknown }).place;
+function placeOf(text: string): unknown {
+  const { kind, host, port } = (read(text).parsed as { place: Record<string, unknown> }).place;
+  return { kind, host, port };
+}
 
 it('a WebSocket to dial has the usual port of its scheme where none is given', () => {
   assert.deepEqual(placeOf('wss://h/p'), { kind: 'tcp', host: 'h', port: 443 });

@@ -129,6 +129,7 @@ describe('one dependency, one file', () => {
     'pretty-bytes': ['core/cli/progress.ts'],
     '@peculiar/x509': ['transports/self-signed.ts'],
     'reflect-metadata': ['transports/self-signed.ts'],
+    socks: ['transports/proxy-socks.ts'],
     // Both sides of one protocol, and the stream that they share.
     ws: ['transports/websocket-dial.ts', 'transports/websocket-host.ts', 'transports/websocket-stream.ts'],
   };
@@ -144,6 +145,17 @@ describe('one dependency, one file', () => {
     const unused = Object.keys(homes).filter((name) => !outside.some(({ target }) => target === name));
     assert.deepEqual(unused, []);
   });
+});
+
+it('sockets are connected in one file, and TCP sinks in one more, so that none goes round a proxy', () => {
+  const connects = filesIn('transports').filter((file) =>
+    /import \{[^}]*\bconnect\b[^}]*\} from 'node:net'/.test(readFileSync(join(ROOT, file), 'utf8')),
+  );
+  assert.deepEqual(connects, ['transports/connecting.ts', 'transports/unix-socket-file.ts']); // which looks whether one lives
+  const byTcp = filesIn('transports').filter((file) =>
+    /connectSocket\(\{ host/.test(readFileSync(join(ROOT, file), 'utf8')),
+  );
+  assert.deepEqual(byTcp, ['transports/proxy.ts', 'transports/tcp-dial.ts']);
 });
 
 it('there is no circle among the files', () => {

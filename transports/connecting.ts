@@ -1,0 +1,40 @@
+/** Connecting a socket, and what a TCP connection is to those who dial one (tcp-dial.ts). */
+import { connect, type Socket, type TcpNetConnectOpts, type IpcNetConnectOpts } from 'node:net';
+import type { DialContext } from '../plugins/contract/index.ts';
+import type { HostPort } from './host-port.ts';
+import type { ProxyTerms } from './proxy-options.ts';
+
+/** RST: the peer sees a reset, and cannot take it for an end. */
+export const reset = (socket: Socket) => (): void => {
+  socket.resetAndDestroy();
+};
+
+/** Resolves with a connected socket, half-open and with an error listener that stays. */
+export async function connectSocket(
+  where: TcpNetConnectOpts | IpcNetConnectOpts,
+  signal: AbortSignal,
+): Promise<Socket> {
+  const socket = connect({ ...where, signal, allowHalfOpen: true });
+  const connecting = Promise.withResolvers<void>();
+  socket.once('connect', connecting.resolve);
+  socket.on('error', connecting.reject);
+  socket.once('close', () => connecting.reject(new Error('closed while connecting')));
+  await connecting.promise;
+  return socket;
+}
+
+/** What a dial by TCP needs to know of its address. */
+export interface TcpTarget extends HostPort, ProxyTerms {
+  /** ms. */
+  readonly keepalive: number;
+}
+
+/** A TCP connection, or one that stands for it: made by a proxy, inside TLS to that proxy. */
+export interface Carrier {
+  readonly socket: Socket;
+  /** Cuts it as hard as TCP can tell. */
+  readonly abort: () => void;
+}
+
+/** What dialing asks of the context. */
+export type CarrierContext = Pick<DialContext, 'signal' | 'readSecret'>;
