@@ -119,6 +119,14 @@ export class Host {
     return ran.stdout.toString();
   }
 
+  /** Resolves when a command succeeds, which is tried again and again: for what tells nobody of itself. */
+  async until(condition: string, options: RunOptions = {}): Promise<void> {
+    await this.ok(
+      `end=$((SECONDS + 20)); until ${condition}; do [ $SECONDS -lt $end ] || exit 1; sleep 0.05; done`,
+      options,
+    );
+  }
+
   /** Writes a file as that user, and makes its folder if there is none; `~/` is the user's home. */
   async write(path: string, text: string, { user = 'root', mode = '644' } = {}): Promise<void> {
     const code = `mkdir -p "$(dirname ${path})" && rm -f ${path} && umask 077 && cat >${path} && chmod ${mode} ${path}`;
