@@ -40,14 +40,14 @@ describe('clients that keep tunnels up to the server', { skip: whyNoHosts() }, (
     await host.ok(`echo ${name} >/tmp/name && rm -f /tmp/fifo && mkfifo /tmp/fifo`);
     const feeder = host.start('exec cat >/tmp/fifo');
     const size = `du -sk /srv/borg/${client}/data | cut -f1`;
-    const before = Number(await store.ok(size));
+    const sizeBefore = Number(await store.ok(size));
     const run = backUp(client);
     feeder.child.stdin.write(seededBytes(`${client} ${name}`, 16_000_000));
-    await store.until(`[ $(${size}) -gt ${before + 3000} ]`);
+    await store.until(`[ $(${size}) -gt ${sizeBefore + 3000} ]`);
     return { run, feed: feeder.child.stdin };
   };
 
-  before(async () => {
+  sizeBefore(async () => {
     hosts = await makeHosts(scope, {
       server: { ports: [8443], names: ['backup.example'] },
       laptop: { behindNat: true },
