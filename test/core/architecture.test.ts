@@ -119,6 +119,7 @@ describe('one dependency, one file', () => {
   const homes: Readonly<Record<string, readonly string[]>> = {
     inversify: ['core/container.ts'],
     commander: ['core/cli/program.ts'],
+    jiti: ['core/loader.ts'],
     'jiti/static': ['core/loader.ts'],
     zod: ['core/config/schema.ts'],
     yaml: ['core/config/document.ts'],
