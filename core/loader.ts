@@ -95,7 +95,7 @@ async function importPlugin(plugin: string, folder: string): Promise<unknown> {
   const text = await readOwnEntry(path, (folderPath) => createJiti(id).esmResolve(folderPath));
   const virtualModules = {
     'sluice/plugin': contract,
-    ...(text.includes('sluice/compliance') && { 'sluice/compliance': await import('../plugins/compliance/index.ts') }),
+    ...(text.includes('sluice/compliance') && { 'sluice/compliance': await import('../compliance/index.ts') }),
   };
   return importFile(path, id, { fsCache: cacheFolder(), virtualModules });
 }
