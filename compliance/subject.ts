@@ -6,6 +6,7 @@ import { newPlace, soon, type Bench } from './bench.ts';
 import type {
   Capability,
   Connection,
+  DialContext,
   Inbound,
   Layer,
   Listener,
@@ -39,7 +40,7 @@ export interface Listening {
   /** The connections so far. */
   readonly accepted: readonly Inbound[];
   next(): Promise<Inbound>;
-  dial(signal?: AbortSignal): Promise<Outbound>;
+  dial(signal?: DialContext['signal']): Promise<Outbound>;
   /** Stops it; resolves with `closed`. */
   stop(): Promise<void>;
 }
@@ -165,7 +166,7 @@ export class Subject {
   }
 
   /** A place that could be dialed and is not there any more. */
-  async deserted(bench: Bench): Promise<((signal?: AbortSignal) => Promise<Outbound>) | undefined> {
+  async deserted(bench: Bench): Promise<((signal?: DialContext['signal']) => Promise<Outbound>) | undefined> {
     const { nobody } = this.options;
     if (nobody !== undefined) return (signal) => this.dial(bench, nobody, signal);
     if (!this.listens) return undefined;
