@@ -30,7 +30,7 @@ export default defineConfig([
     ],
   },
   {
-    input: { plugin: 'plugins/contract/index.ts', index: 'core/index.ts' },
+    input: { plugin: 'plugins/contract/index.ts', compliance: 'compliance/index.ts', index: 'core/index.ts' },
     platform: 'node',
     external,
     output: { ...output, format: 'esm', entryFileNames: '[name].mjs', chunkFileNames: 'chunks/[name]-[hash].mjs' },

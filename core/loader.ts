@@ -1,12 +1,12 @@
 /**
  * Plugins: files in TypeScript or JavaScript, loaded without a build step. The only import of jiti, and only where a
- * configuration or a flag names a plugin. `sluice/plugin` resolves to the running Sluice wherever the file lies, and
- * nothing is cached on disk.
+ * configuration or a flag names a plugin. `sluice/plugin` resolves to the running Sluice wherever the file lies. What was
+ * made of a file is kept in the user's own cache folder, because the compiler alone takes a tenth of a second to load.
  *
  * A plugin is named by a path (`./serial.ts`, `/folder`, `~/x.mjs`), by `sluice/NAME` if it comes with Sluice, or by the
  * name of a package that is installed beside the configuration (or the working directory), or beside Sluice.
  */
-import { existsSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { isAbsolute, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pathResolver } from './address.ts';
@@ -16,6 +16,8 @@ import { SluiceError, reasonOf } from './errors.ts';
 import { assertOwnFolder, readOwnFile } from './own-file.ts';
 import { readExports, type Exported } from './plugin-shape.ts';
 import type { Registry } from './registry.ts';
+import { baseOrHome } from './xdg.ts';
+import type { JitiOptions } from 'jiti';
 import * as contract from '../plugins/contract/index.ts';
 
 /** In one line: what a loader of modules says goes on with the files that asked. */
@@ -55,16 +57,47 @@ async function readOwnEntry(path: string, entryOf: (folder: string) => string): 
   return readOwnFile(entry.startsWith('file:') ? fileURLToPath(entry) : entry);
 }
 
+/** Only the user can write it: what is in there is run. `false` where there is no such folder. */
+function cacheFolder(): string | false {
+  const folder = join(baseOrHome(process.env, 'XDG_CACHE_HOME', '.cache'), 'sluice', 'plugins');
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const { uid, mode } = statSync(folder);
+    return uid === process.getuid?.() && (mode & 0o022) === 0 ? folder : false;
+  } catch {
+    return false;
+  }
+}
+
+class NeedsCompiler extends Error {}
+
+const needCompiler = (): never => {
+  throw new NeedsCompiler();
+};
+
+/** With what is in the cache, or else with the compiler. */
+async function importFile(path: string, id: string, options: JitiOptions): Promise<unknown> {
+  const { createJiti } = await import('jiti');
+  try {
+    return await createJiti(id, { ...options, transform: needCompiler }).import(path, { default: true });
+  } catch (error) {
+    if (!(error instanceof NeedsCompiler)) throw error;
+    const { createJiti: withCompiler } = await import('jiti/static');
+    return withCompiler(id, options).import(path, { default: true });
+  }
+}
+
 async function importPlugin(plugin: string, folder: string): Promise<unknown> {
   const path = locate(plugin, folder);
   watchPlugin(plugin, path);
-  const { createJiti } = await import('jiti/static');
-  const virtualModules: Record<string, unknown> = { 'sluice/plugin': contract };
-  const jiti = createJiti(join(folder, 'sluice.yaml'), { fsCache: false, virtualModules });
-  const text = await readOwnEntry(path, (folderPath) => jiti.esmResolve(folderPath));
-  if (text.includes('sluice/compliance'))
-    virtualModules['sluice/compliance'] = await import('../plugins/compliance/index.ts');
-  return jiti.import(path, { default: true });
+  const { createJiti } = await import('jiti');
+  const id = join(folder, 'sluice.yaml');
+  const text = await readOwnEntry(path, (folderPath) => createJiti(id).esmResolve(folderPath));
+  const virtualModules = {
+    'sluice/plugin': contract,
+    ...(text.includes('sluice/compliance') && { 'sluice/compliance': await import('../compliance/index.ts') }),
+  };
+  return importFile(path, id, { fsCache: cacheFolder(), virtualModules });
 }
 
 async function importBundled(name: string): Promise<unknown> {

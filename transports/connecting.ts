@@ -9,11 +9,15 @@ export const reset = (socket: Socket) => (): void => {
   socket.resetAndDestroy();
 };
 
-/** Resolves with a connected socket, half-open and with an error listener that stays. */
+/**
+ * Resolves with a connected socket, half-open and with an error listener that stays. A signal that has fired already must
+ * not reach `connect`: Node destroys such a socket, and then connects it all the same.
+ */
 export async function connectSocket(
   where: TcpNetConnectOpts | IpcNetConnectOpts,
   signal: AbortSignal,
 ): Promise<Socket> {
+  signal.throwIfAborted();
   const socket = connect({ ...where, signal, allowHalfOpen: true });
   const connecting = Promise.withResolvers<void>();
   socket.once('connect', connecting.resolve);

@@ -211,7 +211,10 @@ export async function dialCommand(
   const command = await Command.start(program, ['pipe', 'pipe', 'pipe']);
   const stream = new CommandStream(command, onAbort);
   const { stderr, pid } = command.child;
-  if (signal.aborted) stream.destroy();
+  if (signal.aborted) {
+    stream.on('error', () => {}).destroy();
+    throw signal.reason;
+  }
   return { stream, peer: { address: `${name}[${pid}]` }, ...(stderr && { diagnostics: stderr }), exit: command.exit };
 }
 

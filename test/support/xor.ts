@@ -5,10 +5,9 @@ import { defineLayer, through, type Layer } from '../../plugins/contract/index.t
 const turned = (): Transform =>
   new Transform({
     transform(chunk: Buffer, _encoding, done) {
-      done(
-        null,
-        chunk.map((byte) => byte ^ 0xff),
-      );
+      const copy = Buffer.from(chunk);
+      for (let at = 0; at < copy.length; at += 1) copy[at] = 0xff ^ (copy[at] ?? 0);
+      done(null, copy);
     },
   });
 
