@@ -146,6 +146,9 @@ export class Subject {
       signal: signal ?? new AbortController().signal,
       link: 'suite',
       peer: { address: 'suite' },
+      readSecret: async () => {
+        throw new Error('the suite has no secrets');
+      },
     };
     const outbound = await (transport.dial as NonNullable<Transport['dial']>)(parsed, context);
     bench.own(outbound.stream);

@@ -47,7 +47,7 @@ describe('clients that keep tunnels up to the server', { skip: whyNoHosts() }, (
     return { run, feed: feeder.child.stdin };
   };
 
-  sizeBefore(async () => {
+  before(async () => {
     hosts = await makeHosts(scope, {
       server: { ports: [8443], names: ['backup.example'] },
       laptop: { behindNat: true },
