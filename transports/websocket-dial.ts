@@ -1,17 +1,18 @@
 /** The sink side of WebSockets: a carrier is dialed, then upgraded. Loaded when a link needs it, as `node:http` is slow to load. */
 import { connect, type Socket } from 'node:net';
-import { WebSocket, type ClientOptions } from 'ws';
+import type { ClientOptions } from 'ws';
 import type { DialContext } from '../plugins/contract/index.ts';
 import { formatHostPort } from './host-port.ts';
 import { connected, tune } from './listening.ts';
 import type { WebSocketAddress } from './websocket-address.ts';
 import {
   BYTES_SUBPROTOCOL,
-  MESSAGE_LIMITS,
   SESSION_SUBPROTOCOL,
   WebSocketStream,
   subprotocolsFor,
+  type Upgraded,
 } from './websocket-stream.ts';
+import { UpgradedWebSocket } from './websocket-upgrade.ts';
 
 const KEEPALIVE = 15_000;
 
@@ -51,29 +52,26 @@ function headersOf({ headers }: WebSocketAddress, token: string | undefined): Re
   return { ...headers, authorization: `Bearer ${token}` };
 }
 
-/** Upgrades a connected socket; resolves with the WebSocket and the subprotocol that the server chose, if any. */
+/** Upgrades a connected socket; resolves with it and the subprotocol that the server chose, if any. */
 async function upgrade(
   socket: Socket,
   address: WebSocketAddress,
   subprotocols: readonly string[],
   { signal, token }: Pick<DialContext, 'signal' | 'token'>,
-): Promise<{ ws: WebSocket; chosen: string | undefined }> {
-  const done = Promise.withResolvers<void>();
+): Promise<{ upgraded: Upgraded; chosen: string | undefined }> {
+  const done = Promise.withResolvers<Upgraded>();
   const authority = address.place.kind === 'unix' ? 'localhost' : formatHostPort(address.place);
   const query = address.query === '' ? '' : `?${address.query}`;
   const options: ClientOptions = {
-    ...MESSAGE_LIMITS,
+    perMessageDeflate: false,
     headers: headersOf(address, token),
     createConnection: () => socket,
   };
   const url = `${address.scheme}://${authority}${encodeURI(address.path)}${query}`;
-  const ws = new WebSocket(url, [...subprotocols], options);
+  const ws = new UpgradedWebSocket(url, [...subprotocols], options);
   let chosen: string | undefined;
   ws.on('error', (error) => done.reject(explainHangUp(error, address)));
-  ws.once('open', () => {
-    ws.pause(); // its first messages may have come with the upgrade: they wait for the stream that reads them
-    done.resolve();
-  });
+  ws.once('open', () => ws.upgraded && done.resolve({ ...ws.upgraded, isClient: true }));
   ws.once('upgrade', ({ headers }) => {
     chosen = headers['sec-websocket-protocol'];
     headers['sec-websocket-protocol'] ??= BYTES_SUBPROTOCOL; // a server may choose none (RFC 6455 §4.1), which ws takes for an error
@@ -91,8 +89,7 @@ async function upgrade(
   const giveUp = (): void => done.reject(signal.reason);
   signal.addEventListener('abort', giveUp);
   try {
-    await done.promise;
-    return { ws, chosen };
+    return { upgraded: await done.promise, chosen };
   } catch (error) {
     ws.terminate();
     socket.destroy();
@@ -108,9 +105,14 @@ export async function dialWebSocket(
   context: Pick<DialContext, 'protocols' | 'signal' | 'token'>,
 ): Promise<{ stream: WebSocketStream; isPlain: boolean; isSession: boolean }> {
   const subprotocols = subprotocolsFor(context.protocols);
-  const { ws, chosen } = await upgrade(await dialCarrier(address, context.signal), address, subprotocols, context);
+  const { upgraded, chosen } = await upgrade(
+    await dialCarrier(address, context.signal),
+    address,
+    subprotocols,
+    context,
+  );
   const isPlain = chosen === undefined || !subprotocols.includes(chosen);
-  const stream = new WebSocketStream(ws, { marked: !isPlain, ping: address.ping });
+  const stream = new WebSocketStream(upgraded, { marked: !isPlain, ping: address.ping });
   if (isPlain) stream.once('end', () => stream.destroy()); // a plain server's close: it takes no more bytes either
   return { stream, isPlain, isSession: chosen === SESSION_SUBPROTOCOL };
 }
