@@ -139,7 +139,7 @@ export class Subject {
     await soon(closed, 'closed', limit).catch(() => (this.#isStuck = true));
   }
 
-  async dial(bench: Bench, text: string, signal = new AbortController().signal): Promise<Outbound> {
+  async dial(bench: Bench, text: string, signal: AbortSignal = new AbortController().signal): Promise<Outbound> {
     const { transport, parsed } = this.read(text, 'sink');
     const context = {
       ...protocolsFree(bench),

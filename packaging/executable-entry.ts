@@ -13,7 +13,7 @@ type Wrapper = (exports: object, require: Require, module: { exports: object }, 
 
 const loaded = new Map<string, { exports: object }>();
 
-/** Only Node's own modules are outside: `ws` asks for `bufferutil`, and does without. */
+/** Only Node's own modules are outside: `bufferutil` is asked for, and done without. */
 function requireBuiltIn(id: string): unknown {
   const found: unknown = process.getBuiltinModule(id);
   if (found === undefined) throw Object.assign(new Error(`there is no "${id}" in here`), { code: 'MODULE_NOT_FOUND' });

@@ -1,6 +1,6 @@
 /** The sink side of WebSockets: a carrier is dialed, then upgraded. Loaded when a link needs it, as `node:http` is slow to load. */
 import type { Socket } from 'node:net';
-import { WebSocket, type ClientOptions } from 'ws';
+import type { ClientOptions } from 'ws';
 import type { DialContext } from '../plugins/contract/index.ts';
 import { connectSocket, type CarrierContext } from './connecting.ts';
 import { formatHostPort } from './host-port.ts';
@@ -8,11 +8,12 @@ import { dialTcp } from './tcp-dial.ts';
 import type { WebSocketAddress } from './websocket-address.ts';
 import {
   BYTES_SUBPROTOCOL,
-  MESSAGE_LIMITS,
   SESSION_SUBPROTOCOL,
   WebSocketStream,
   subprotocolsFor,
+  type Upgraded,
 } from './websocket-stream.ts';
+import { UpgradedWebSocket } from './websocket-upgrade.ts';
 
 const KEEPALIVE = 15_000;
 
@@ -48,29 +49,26 @@ function headersOf({ headers }: WebSocketAddress, token: string | undefined): Re
   return { ...headers, authorization: `Bearer ${token}` };
 }
 
-/** Upgrades a connected socket; resolves with the WebSocket and the subprotocol that the server chose, if any. */
+/** Upgrades a connected socket; resolves with it and the subprotocol that the server chose, if any. */
 async function upgrade(
   socket: Socket,
   address: WebSocketAddress,
   subprotocols: readonly string[],
   { signal, token }: Pick<DialContext, 'signal' | 'token'>,
-): Promise<{ ws: WebSocket; chosen: string | undefined }> {
-  const done = Promise.withResolvers<void>();
+): Promise<{ upgraded: Upgraded; chosen: string | undefined }> {
+  const done = Promise.withResolvers<Upgraded>();
   const authority = address.place.kind === 'unix' ? 'localhost' : formatHostPort(address.place);
   const query = address.query === '' ? '' : `?${address.query}`;
   const options: ClientOptions = {
-    ...MESSAGE_LIMITS,
+    perMessageDeflate: false,
     headers: headersOf(address, token),
     createConnection: () => socket,
   };
   const url = `${address.scheme}://${authority}${encodeURI(address.path)}${query}`;
-  const ws = new WebSocket(url, [...subprotocols], options);
+  const ws = new UpgradedWebSocket(url, [...subprotocols], options);
   let chosen: string | undefined;
   ws.on('error', (error) => done.reject(explainHangUp(error, address)));
-  ws.once('open', () => {
-    ws.pause(); // its first messages may have come with the upgrade: they wait for the stream that reads them
-    done.resolve();
-  });
+  ws.once('open', () => ws.upgraded && done.resolve({ ...ws.upgraded, isClient: true }));
   ws.once('upgrade', ({ headers }) => {
     chosen = headers['sec-websocket-protocol'];
     headers['sec-websocket-protocol'] ??= BYTES_SUBPROTOCOL; // a server may choose none (RFC 6455 §4.1), which ws takes for an error
@@ -88,8 +86,7 @@ async function upgrade(
   const giveUp = (): void => done.reject(signal.reason);
   signal.addEventListener('abort', giveUp);
   try {
-    await done.promise;
-    return { ws, chosen };
+    return { upgraded: await done.promise, chosen };
   } catch (error) {
     ws.terminate();
     socket.destroy();
@@ -105,9 +102,10 @@ export async function dialWebSocket(
   context: Pick<DialContext, 'protocols' | 'signal' | 'token' | 'readSecret'>,
 ): Promise<{ stream: WebSocketStream; isPlain: boolean; isSession: boolean }> {
   const subprotocols = subprotocolsFor(context.protocols);
-  const { ws, chosen } = await upgrade(await dialCarrier(address, context), address, subprotocols, context);
+  const carrier = await dialCarrier(address, context);
+  const { upgraded, chosen } = await upgrade(carrier, address, subprotocols, context);
   const isPlain = chosen === undefined || !subprotocols.includes(chosen);
-  const stream = new WebSocketStream(ws, { marked: !isPlain, ping: address.ping });
+  const stream = new WebSocketStream(upgraded, { marked: !isPlain, ping: address.ping });
   if (isPlain) stream.once('end', () => stream.destroy()); // a plain server's close: it takes no more bytes either
   return { stream, isPlain, isSession: chosen === SESSION_SUBPROTOCOL };
 }

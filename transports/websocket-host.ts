@@ -10,10 +10,11 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TlsOptions } from 'node:tls';
-import { WebSocketServer, type WebSocket } from 'ws';
+import { WebSocketServer, type Server } from 'ws';
 import type { Admitted, Log } from '../plugins/contract/index.ts';
 import { peerAddress } from './listening.ts';
-import { MESSAGE_LIMITS } from './websocket-stream.ts';
+import type { Upgraded } from './websocket-stream.ts';
+import { UpgradedWebSocket } from './websocket-upgrade.ts';
 
 const HTTP_LIMITS = {
   headersTimeout: 10_000,
@@ -31,7 +32,7 @@ export interface Route {
   readonly log: Log;
   /** Who shows this token, if they may connect. */
   admit(token: string | undefined, peer: string): Admitted | undefined;
-  accept(ws: WebSocket, peer: string, admitted: Admitted): void;
+  accept(upgraded: Upgraded, subprotocol: string, peer: string, admitted: Admitted): void;
 }
 
 const STATUS: Readonly<Record<number, string>> = {
@@ -44,7 +45,7 @@ const STATUS: Readonly<Record<number, string>> = {
 export class WebSocketHost {
   readonly server: HttpServer;
   readonly #routes = new Map<string, Route>();
-  readonly #upgrader: WebSocketServer;
+  readonly #upgrader: Server<typeof UpgradedWebSocket>;
 
   private constructor(server: HttpServer) {
     this.server = server;
@@ -52,7 +53,8 @@ export class WebSocketHost {
       noServer: true,
       clientTracking: false,
       handleProtocols: (offered, request) => this.#choose(offered, request),
-      ...MESSAGE_LIMITS,
+      perMessageDeflate: false,
+      WebSocket: UpgradedWebSocket,
     });
     server.maxHeadersCount = 64;
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
@@ -104,7 +106,9 @@ export class WebSocketHost {
     const peer = peerAddress(request.socket);
     const admitted = route.admit(tokenOf(request), peer);
     if (admitted === undefined) return refuse(socket, 401);
-    this.#upgrader.handleUpgrade(request, socket, head, (ws) => route.accept(ws, peer, admitted));
+    this.#upgrader.handleUpgrade(request, socket, head, ({ upgraded, protocol }) => {
+      if (upgraded !== undefined) route.accept({ ...upgraded, isClient: false }, protocol, peer, admitted);
+    });
   }
 }
 

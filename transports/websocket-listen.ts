@@ -78,10 +78,10 @@ export async function listenWebSocket(address: WebSocketAddress, context: Listen
     subprotocols: subprotocolsFor(context.protocols),
     log,
     admit: context.admit,
-    accept(ws, peer, admitted) {
-      const isSession = ws.protocol === SESSION_SUBPROTOCOL;
-      const marked = isSession || ws.protocol === BYTES_SUBPROTOCOL;
-      const stream = new WebSocketStream(ws, { marked, ping: address.ping });
+    accept(upgraded, subprotocol, peer, admitted) {
+      const isSession = subprotocol === SESSION_SUBPROTOCOL;
+      const marked = isSession || subprotocol === BYTES_SUBPROTOCOL;
+      const stream = new WebSocketStream(upgraded, { marked, ping: address.ping });
       if (!marked) log.info('a plain WebSocket peer: an end is a close, and closes both directions', { peer });
       const protocol = isSession && ({ protocol: 'session' } as const);
       accept({ stream, peer: { address: peer }, abort: (reason) => stream.abort(reason), ...protocol, ...admitted });

@@ -1,5 +1,6 @@
 /**
- * A WebSocket as a byte stream.
+ * A WebSocket as a byte stream. `ws` shakes hands (websocket-upgrade.ts); the frames on the socket after that are ours, because
+ * an event, a buffer and a copy for each was a third of what two sluices compute.
  *
  * Under the subprotocol `sluice.bytes.1` an empty binary message is the end of its direction, and the connection is
  * closed with 1000 when both have ended; a close before the peer's end is a cut. A plain peer knows no such mark:
@@ -8,9 +9,12 @@
  *
  * A peer from which nothing has come for two pings and a half, not even a pong, is dead.
  */
+import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import type { WebSocket } from 'ws';
 import type { Protocol, ReleasingStream } from '../plugins/contract/index.ts';
+import { FrameReader } from './websocket-frame-reader.ts';
+import { CLOSE, OPCODE, WebSocketError, parseClose } from './websocket-frames.ts';
+import { FrameWriter, type Done } from './websocket-writer.ts';
 
 export const BYTES_SUBPROTOCOL = 'sluice.bytes.1';
 /** The session (core/session/PROTOCOL.md); its carrier is a stream with the same end mark. */
@@ -20,29 +24,22 @@ export const SESSION_SUBPROTOCOL = 'sluice.1';
 export const subprotocolsFor = (protocols: readonly Protocol[]): readonly string[] =>
   protocols.includes('session') ? [SESSION_SUBPROTOCOL, BYTES_SUBPROTOCOL] : [BYTES_SUBPROTOCOL];
 
-/** Frames: a peer's message may not take more memory than this (a flood of tiny fragments took 288 MiB). */
-export const MESSAGE_LIMITS = {
-  maxPayload: 1024 * 1024,
-  maxFragments: 64,
-  maxBufferedChunks: 4096,
-  perMessageDeflate: false,
-  closeTimeout: 10_000,
-} as const;
-
-/**
- * Bytes: with a header of 8, as a client's are, it fills a record of TLS, and comes out of one whole. What comes in several
- * records the receiver has to join by copying.
- */
-const FRAGMENT = 16 * 1024 - 8;
-const FRAGMENTS_A_MESSAGE = 4;
-const NORMAL = 1000;
-const NO_STATUS = 1005;
-const INTERNAL_ERROR = 1011;
-/** Bytes of a reason in a close frame. */
-const LONGEST_REASON = 123;
+/** Bytes that a message of a peer may have. */
+const MOST_PAYLOAD = 1024 * 1024;
+/** ms that a peer gets to close after our close frame. */
+const CLOSE_PATIENCE = 10_000;
 /** ms for the close frame of an abort to be sent. */
 const ABORT_PATIENCE = 1_000;
 const PINGS_UNTIL_DEAD = 2.5;
+
+/** A socket on which WebSocket is spoken now. */
+export interface Upgraded {
+  readonly socket: Socket;
+  /** Bytes that came with the upgrade. */
+  readonly head: Buffer;
+  /** We are its client. */
+  readonly isClient: boolean;
+}
 
 export interface WebSocketStreamOptions {
   /** `sluice.bytes.1` was agreed. */
@@ -52,38 +49,56 @@ export interface WebSocketStreamOptions {
 }
 
 export class WebSocketStream extends Duplex implements ReleasingStream {
-  /** `send` calls back when the socket has taken the message. */
+  /** What is written is copied into frames. */
   readonly releasesChunks = true;
-  readonly #ws: WebSocket;
+  readonly #socket: Socket;
+  readonly #reader: FrameReader;
+  readonly #writer: FrameWriter;
   readonly #marked: boolean;
   #theirEnd = false;
   #ourEnd = false;
+  /** What the peer's close frame says. */
+  #theirClose = { code: CLOSE.CUT as number, reason: '' };
+  /** The last ping, while the answer to one before it is on its way. */
+  #unanswered: Buffer | undefined;
+  #isAnswering = false;
   #lastSign = performance.now();
   #heartbeat: NodeJS.Timeout | undefined;
+  #deadline: NodeJS.Timeout | undefined;
 
-  constructor(ws: WebSocket, { marked, ping }: WebSocketStreamOptions) {
+  constructor({ socket, head, isClient }: Upgraded, { marked, ping }: WebSocketStreamOptions) {
     super({ allowHalfOpen: true });
-    this.#ws = ws;
+    this.#socket = socket;
     this.#marked = marked;
-    ws.binaryType = 'fragments';
-    ws.on('message', (message) => this.#onMessage(message as Buffer | Buffer[]));
-    ws.on('close', (code: number, reason: Buffer) => this.#onClose(code, reason.toString()));
-    ws.on('error', (error: Error) => this.destroy(error));
-    ws.on('pong', () => this.#sign());
-    ws.on('ping', () => this.#sign());
+    this.#writer = new FrameWriter(socket, isClient);
+    const limits = { fromClient: !isClient, mostPayload: MOST_PAYLOAD };
+    this.#reader = new FrameReader(limits, {
+      data: (piece) => this.#onData(piece),
+      message: (length) => this.#onMessage(length),
+      control: (opcode, payload) => this.#onControl(opcode, payload),
+    });
+    if (head.length > 0) socket.unshift(head);
+    socket.on('error', (error) => this.destroy(error));
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    socket.once('end', () => socket.end());
+    socket.once('close', () => this.#onClose());
+    if (isClient) socket.pause(); // until it is read: who dials does not listen for errors yet
     if (ping > 0) this.#heartbeat = setInterval(() => this.#beat(ping), ping);
   }
 
   /** Cuts: with a close code and the reason if the way is free, else without a word. */
   abort(reason: Error): void {
-    if (this.#ws.readyState === this.#ws.OPEN && this.#ws.bufferedAmount === 0) {
-      const text = Buffer.from(reason.message)
-        .subarray(0, LONGEST_REASON)
-        .toString()
-        .replace(/\ufffd+$/, '');
-      this.#ws.close(INTERNAL_ERROR, text);
-      setTimeout(() => this.#ws.terminate(), ABORT_PATIENCE).unref();
-    } else this.#ws.terminate();
+    if (!this.#writer.isClosed && this.#socket.writableLength === 0) this.#fail(CLOSE.INTERNAL_ERROR, reason);
+    else {
+      this.#socket.destroy();
+      this.destroy(reason);
+    }
+  }
+
+  /** Tells the peer why, which gets a moment to hear it. */
+  #fail(code: number, reason: Error): void {
+    this.#close(code, reason.message);
+    setTimeout(() => this.#socket.destroy(), ABORT_PATIENCE).unref();
     this.destroy(reason);
   }
 
@@ -92,21 +107,58 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
   }
 
   #beat(ping: number): void {
-    const isStalled = !this.#marked && this.#ws.bufferedAmount > 0; // a plain peer that does not read sees no ping
-    if (this.#ws.isPaused || isStalled) this.#sign(); // nothing can be known now
+    const isStalled = !this.#marked && this.#socket.writableLength > 0; // a plain peer that does not read sees no ping
+    if (this.#socket.isPaused() || isStalled) this.#sign(); // nothing can be known now
     if (performance.now() - this.#lastSign > ping * PINGS_UNTIL_DEAD) {
       this.destroy(new Error(`no sign of life for ${(ping * PINGS_UNTIL_DEAD) / 1000} s`));
-    } else if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
+    } else this.#writer.ping();
   }
 
-  #onMessage(message: Buffer | Buffer[]): void {
+  // ---- from the peer
+
+  #receive(chunk: Buffer): void {
     this.#sign();
-    if (this.#theirEnd) return void this.destroy(new Error('the peer sent data after its end'));
-    const fragments = (Array.isArray(message) ? message : [message]).filter(({ length }) => length > 0); // text comes whole
-    if (fragments.length === 0 && this.#marked) return this.#endOfPeer();
-    let hasRoom = true;
-    for (const fragment of fragments) hasRoom = this.push(fragment);
-    if (!hasRoom) this.#ws.pause();
+    try {
+      this.#reader.read(chunk);
+    } catch (error) {
+      this.#reader.close();
+      this.#fail(error instanceof WebSocketError ? error.code : CLOSE.INTERNAL_ERROR, error as Error);
+      this.#socket.end();
+    }
+  }
+
+  #onData(piece: Buffer): void {
+    if (this.#theirEnd || this.destroyed) return;
+    if (!this.push(piece)) this.#socket.pause();
+  }
+
+  #onMessage(length: number): void {
+    if (this.#theirEnd) this.destroy(new Error('the peer sent data after its end'));
+    else if (length === 0 && this.#marked) this.#endOfPeer();
+  }
+
+  #onControl(opcode: number, payload: Buffer): void {
+    if (opcode === OPCODE.PING) this.#answer(payload);
+    if (opcode !== OPCODE.CLOSE) return;
+    this.#theirClose = parseClose(payload);
+    this.#reader.close();
+    this.#close(this.#theirClose.code);
+    this.#socket.end();
+  }
+
+  /** However many pings come while one answer is on its way, only the last of them is answered (RFC 6455 §5.5.3). */
+  #answer(ping: Buffer): void {
+    if (this.#isAnswering) {
+      this.#unanswered = ping;
+      return;
+    }
+    this.#isAnswering = true;
+    this.#writer.pong(ping, () => {
+      const next = this.#unanswered;
+      this.#unanswered = undefined;
+      this.#isAnswering = false;
+      if (next !== undefined) this.#answer(next);
+    });
   }
 
   #endOfPeer(): void {
@@ -115,49 +167,57 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
     this.#closeIfBothEnded();
   }
 
-  #onClose(code: number, reason: string): void {
+  #onClose(): void {
     clearInterval(this.#heartbeat);
-    const isEnd = !this.#marked && (code === NORMAL || code === NO_STATUS);
+    clearTimeout(this.#deadline);
+    const { code } = this.#theirClose;
+    const isEnd = !this.#marked && (code === CLOSE.NORMAL || code === CLOSE.NO_STATUS);
     if (isEnd && !this.#theirEnd) this.#endOfPeer();
-    if (!this.#theirEnd) this.destroy(new Error(`closed before its end (${code}${reason && ` ${reason}`})`));
-    else if (!this.#ourEnd && this.#marked)
-      this.destroy(new Error(`closed before our end (${code}${reason && ` ${reason}`})`));
+    if (!this.#theirEnd || (!this.#ourEnd && this.#marked)) this.destroy(this.#closedEarly());
   }
 
+  #closedEarly(): Error {
+    const { code, reason } = this.#theirClose;
+    return new Error(`closed before ${this.#theirEnd ? 'our' : 'its'} end (${code}${reason && ` ${reason}`})`);
+  }
+
+  // ---- toward the peer
+
   #closeIfBothEnded(): void {
-    if (this.#theirEnd && this.#ourEnd) this.#ws.close(NORMAL);
+    if (this.#theirEnd && this.#ourEnd) this.#close(CLOSE.NORMAL);
+  }
+
+  /** Says it once, and waits for the peer to do the same. */
+  #close(code: number, reason?: string): void {
+    if (this.#writer.isClosed) return;
+    this.#writer.close(code, reason);
+    this.#deadline = setTimeout(() => this.#socket.destroy(), CLOSE_PATIENCE);
   }
 
   override _read(): void {
-    if (this.#ws.isPaused) this.#ws.resume();
+    if (this.#socket.isPaused()) this.#socket.resume();
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#send(chunk, done);
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
+    this.#send([chunk], done);
   }
 
-  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
-    const messages = joinSmall(chunks);
-    for (const [at, message] of messages.entries()) this.#send(message, at === messages.length - 1 ? done : undefined);
+  override _writev(writes: { chunk: Buffer }[], done: Done): void {
+    const chunks = writes.map(({ chunk }) => chunk);
+    this.#send(chunks, done);
   }
 
-  /** In messages of a few fragments, far below what a peer takes. They leave in order, so the last one's callback stands for all. */
-  #send(chunk: Buffer, done?: (error?: Error | null) => void): void {
-    if (chunk.length === 0) return done?.(); // an empty message would be our end
-    for (let at = 0, count = 1; at < chunk.length; at += FRAGMENT, count += 1) {
-      const isLast = at + FRAGMENT >= chunk.length;
-      const fin = isLast || count % FRAGMENTS_A_MESSAGE === 0;
-      this.#ws.send(chunk.subarray(at, at + FRAGMENT), { binary: true, fin }, isLast ? done : undefined);
-    }
+  #send(chunks: readonly Buffer[], done: Done): void {
+    this.#writer.send(chunks, (error) => done(error && this.#writer.isClosed ? this.#closedEarly() : error));
   }
 
-  override _final(done: (error?: Error | null) => void): void {
+  override _final(done: Done): void {
     this.#ourEnd = true;
-    if (!this.#marked || this.#ws.readyState !== this.#ws.OPEN) {
-      this.#ws.close(NORMAL);
+    if (!this.#marked || this.#writer.isClosed) {
+      this.#close(CLOSE.NORMAL);
       return done();
     }
-    this.#ws.send(Buffer.alloc(0), { binary: true }, (error) => {
+    this.#writer.sendEmpty((error) => {
       done(error);
       this.#closeIfBothEnded();
     });
@@ -165,33 +225,10 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     clearInterval(this.#heartbeat);
-    const ws = this.#ws;
-    if (ws.readyState === ws.CLOSED) return done(error);
-    ws.once('close', () => done(error));
-    ws.resume(); // a paused one would not see the close
-    const bothEnded = this.#theirEnd && this.#ourEnd;
-    if (!bothEnded && ws.readyState !== ws.CLOSING) ws.terminate();
+    const socket = this.#socket;
+    if (socket.closed) return done(error);
+    socket.once('close', () => done(error));
+    socket.resume(); // a paused one would not see the close
+    if (!this.#writer.isClosed) socket.destroy();
   }
-}
-
-/** Small writes that came together are one message: each would cost more by itself than its copy. */
-function joinSmall(chunks: readonly { chunk: Buffer }[]): readonly Buffer[] {
-  const messages: Buffer[] = [];
-  let small: Buffer[] = [];
-  let size = 0;
-  const flush = (): void => {
-    if (small.length > 0) messages.push(small.length === 1 ? (small[0] as Buffer) : Buffer.concat(small));
-    small = [];
-    size = 0;
-  };
-  for (const { chunk } of chunks) {
-    if (chunk.length >= FRAGMENT || size + chunk.length > FRAGMENT) flush();
-    if (chunk.length >= FRAGMENT) messages.push(chunk);
-    else {
-      small.push(chunk);
-      size += chunk.length;
-    }
-  }
-  flush();
-  return messages;
 }

@@ -8,8 +8,8 @@
 export const HEADER_BYTES = 12;
 /** Bytes. Streams take turns in pieces of this size, so that none waits long behind another. */
 export const MAX_PAYLOAD = 64 * 1024;
-/** Bytes of data in a full frame: four records of TLS hold it with its header, also where each has a WebSocket's of 8. */
-export const DATA_PAYLOAD = 4 * (16 * 1024 - 8) - HEADER_BYTES;
+/** Bytes of data in a full frame: four records of TLS hold it with its header, and with a WebSocket's of 8 before it. */
+export const DATA_PAYLOAD = 4 * 16 * 1024 - 8 - HEADER_BYTES;
 /** Bytes of a frame before the far side has proved who it is. */
 export const MAX_HANDSHAKE_PAYLOAD = 4 * 1024;
 /** Bytes that a PING may ask to be repeated. */

@@ -135,8 +135,8 @@ describe('one dependency, one file', () => {
     '@peculiar/x509': ['transports/self-signed.ts'],
     'reflect-metadata': ['transports/self-signed.ts'],
     socks: ['transports/proxy-socks.ts'],
-    // Both sides of one protocol, and the stream that they share.
-    ws: ['transports/websocket-dial.ts', 'transports/websocket-host.ts', 'transports/websocket-stream.ts'],
+    // Both sides of one handshake, and what they share.
+    ws: ['transports/websocket-dial.ts', 'transports/websocket-host.ts', 'transports/websocket-upgrade.ts'],
   };
   it('each is imported where it belongs, and no other is imported', () => {
     const outside = imports.filter(

@@ -1,24 +1,19 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { it } from 'node:test';
-import { WebSocket, WebSocketServer } from 'ws';
-import { MESSAGE_LIMITS, WebSocketStream } from '../../transports/websocket-stream.ts';
+import { WebSocketStream } from '../../transports/websocket-stream.ts';
+import { UpgradedWebSocket } from '../../transports/websocket-upgrade.ts';
 import { Scope, assertNothingLeaks } from '../support/scope.ts';
+import { shakeHands, upgraded } from '../support/websockets.ts';
 
 assertNothingLeaks();
 
+const MARKED = { marked: true, ping: 0 } as const;
+
 /** Both ends of one WebSocket, as streams that know the end mark. */
 async function streamPair(scope: Scope): Promise<[WebSocketStream, WebSocketStream]> {
-  const web = new WebSocketServer({ port: 0, host: '127.0.0.1', ...MESSAGE_LIMITS });
-  scope.defer(() => web.close());
-  await once(web, 'listening');
-  const { port } = web.address() as AddressInfo;
-  const near = new WebSocket(`ws://127.0.0.1:${port}`, MESSAGE_LIMITS);
-  const [[far]] = (await Promise.all([once(web, 'connection'), once(near, 'open')])) as unknown as [[WebSocket]];
-  const options = { marked: true, ping: 0 };
-  return [new WebSocketStream(near, options), new WebSocketStream(far, options)];
+  const [near, far] = await shakeHands(scope, UpgradedWebSocket, UpgradedWebSocket);
+  return [new WebSocketStream(upgraded(near, true), MARKED), new WebSocketStream(upgraded(far, false), MARKED)];
 }
 
 it('an empty write is no end', async (t) => {

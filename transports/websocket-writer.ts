@@ -1,0 +1,135 @@
+/**
+ * Puts WebSocket frames on a socket. Messages that leave together are copied together, masked on the way where they are a
+ * client's: one write for all of them is one call of TLS for many records, and costs the collector nothing.
+ */
+import type { Socket } from 'node:net';
+import { MOST_HEADER, OPCODE, encodeClose, writeHeader } from './websocket-frames.ts';
+import { drawKey, mask } from './websocket-mask.ts';
+
+export type Done = (error?: Error | null) => void;
+
+/** Bytes of a message, far below what a peer takes: with the header of a client's frame it fills four records of TLS. */
+const MESSAGE = 4 * 16 * 1024 - 8;
+/** Bytes: four of the largest messages. */
+const BLOCK = 4 * (MOST_HEADER + MESSAGE);
+/** Bytes of a write below which it goes into one message with others, and gets no block, which a peer that does not read would hold. */
+const SMALL = 16 * 1024;
+/** Free blocks that are kept: 4 MiB. */
+const MOST_FREE = 16;
+
+const free: Buffer[] = [];
+const NOTHING = Buffer.alloc(0);
+
+function takeBlock(chunks: readonly Buffer[]): Buffer {
+  let size = 0;
+  for (const { length } of chunks) size += MOST_HEADER + length;
+  return size < SMALL ? Buffer.allocUnsafe(size) : (free.pop() ?? Buffer.allocUnsafeSlow(BLOCK));
+}
+
+function giveBack(block: Buffer): void {
+  if (block.length === BLOCK && free.length < MOST_FREE) free.push(block);
+}
+
+export class FrameWriter {
+  readonly #socket: Socket;
+  readonly #isClient: boolean;
+  #isClosed = false;
+
+  constructor(socket: Socket, isClient: boolean) {
+    this.#socket = socket;
+    this.#isClient = isClient;
+  }
+
+  /** The close frame was the last. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /**
+   * Sends bytes in binary messages, none of them empty.
+   *
+   * @param done called when the socket has taken all of them, or with an error where our close frame came first
+   */
+  send(writes: readonly Buffer[], done: Done): void {
+    if (this.#isClosed) return done(new Error('the WebSocket is closed'));
+    const chunks = joinSmall(writes);
+    const block = takeBlock(chunks);
+    const { used, rest } = this.#fill(block, chunks);
+    if (used === 0) return done();
+    this.#socket.write(block.subarray(0, used), (error) => {
+      if (error) return done(error);
+      giveBack(block);
+      if (rest.length === 0) done();
+      else this.send(rest, done);
+    });
+  }
+
+  /** An empty message. */
+  sendEmpty(done: Done): void {
+    this.#frame(OPCODE.BINARY, NOTHING, done);
+  }
+
+  ping(): void {
+    this.#frame(OPCODE.PING, NOTHING);
+  }
+
+  pong(payload: Buffer, done: Done): void {
+    this.#frame(OPCODE.PONG, payload, done);
+  }
+
+  /** Nothing follows it. */
+  close(code: number, reason?: string): void {
+    this.#frame(OPCODE.CLOSE, encodeClose(code, reason));
+    this.#isClosed = true;
+  }
+
+  #fill(block: Buffer, chunks: readonly Buffer[]): { used: number; rest: readonly Buffer[] } {
+    let used = 0;
+    for (const [index, chunk] of chunks.entries()) {
+      for (let at = 0; at < chunk.length; at += MESSAGE) {
+        const message = chunk.subarray(at, at + MESSAGE);
+        if (used + MOST_HEADER + message.length > block.length)
+          return { used, rest: [chunk.subarray(at), ...chunks.slice(index + 1)] };
+        used = this.#put(block, used, OPCODE.BINARY, message);
+      }
+    }
+    return { used, rest: [] };
+  }
+
+  #frame(opcode: number, payload: Buffer, done?: Done): void {
+    if (this.#isClosed) return;
+    const frame = Buffer.allocUnsafe(MOST_HEADER + payload.length);
+    this.#socket.write(frame.subarray(0, this.#put(frame, 0, opcode, payload)), done);
+  }
+
+  /** Returns the offset after the frame. */
+  #put(target: Buffer, at: number, opcode: number, payload: Buffer): number {
+    const key = this.#isClient ? drawKey() : undefined;
+    const start = writeHeader(target, at, opcode, payload.length, key);
+    if (key === undefined) payload.copy(target, start);
+    else mask(payload, key, target, start);
+    return start + payload.length;
+  }
+}
+
+/** Small writes that came together are one message: each would cost more by itself than its copy. */
+function joinSmall(chunks: readonly Buffer[]): readonly Buffer[] {
+  const messages: Buffer[] = [];
+  let small: Buffer[] = [];
+  let size = 0;
+  const flush = (): void => {
+    if (small.length > 0) messages.push(small.length === 1 ? (small[0] as Buffer) : Buffer.concat(small));
+    small = [];
+    size = 0;
+  };
+  for (const chunk of chunks) {
+    if (chunk.length >= SMALL || size + chunk.length > SMALL) flush();
+    if (chunk.length >= SMALL) messages.push(chunk);
+    else {
+      small.push(chunk);
+      size += chunk.length;
+    }
+  }
+  flush();
+  return messages;
+}
