@@ -4,6 +4,7 @@
  */
 import { ANYONE, type Link } from './link.ts';
 import { SluiceError } from './errors.ts';
+import { proofFaults, type ProofsOf } from './proofs.ts';
 import type { Identity, Listener } from '../plugins/contract/index.ts';
 
 /** Whether a list lets somebody in. One that names nobody is for what is local, or `judgeAccess` had refused it. */
@@ -14,8 +15,9 @@ export const allows = (allow: readonly string[], identity: Identity | undefined)
 export const authorize = (identity: Identity | undefined, { allow, sink }: Link, _service: string): boolean =>
   allows(allow, identity) && (allow.length > 0 || !sink.transport.needsIdentity);
 
-/** What is wrong with who may use a link, as far as its addresses tell. */
-export function accessFaults({ source, sink, services, allow }: Link): string[] {
+/** What is wrong with who may use a link, as far as its addresses and what its identities prove themselves by tell. */
+export function accessFaults(link: Link, proofsOf: ProofsOf): string[] {
+  const { sink, services, allow } = link;
   const faults: string[] = [];
   const isNamed = allow.length > 0 && !allow.includes(ANYONE);
   const demanding = [sink, ...services.values()].find(({ transport }) => transport.needsIdentity);
@@ -23,14 +25,12 @@ export function accessFaults({ source, sink, services, allow }: Link): string[] 
     faults.push(
       `${demanding.text} does whatever its client asks for, and the link does not say who may use it; name them: "allow: [NAME]"`,
     );
-  if (isNamed && source.session !== 'always' && !source.transport.negotiates && !source.transport.identifies)
-    faults.push(`over ${source.scheme} nobody can prove who they are; add session=yes to ${source.text}`);
-  return faults;
+  return [...faults, ...proofFaults(link, proofsOf)];
 }
 
 /** Before anything is opened. @throws SluiceError SLUICE_ACCESS */
-export function assertAccess(link: Link): void {
-  const [fault] = accessFaults(link);
+export function assertAccess(link: Link, proofsOf: ProofsOf): void {
+  const [fault] = accessFaults(link, proofsOf);
   if (fault !== undefined) throw new SluiceError('SLUICE_ACCESS', `link "${link.name}": ${fault}`);
 }
 

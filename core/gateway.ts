@@ -58,7 +58,8 @@ export interface OpenTunnel {
 
 export class Gateway {
   readonly tunnels: Tunnels;
-  #context: LinkContext;
+  readonly #context: LinkContext;
+  #identities = new Identities();
   readonly #registry: Registry;
   readonly #sluice: readonly string[];
   readonly #open = new Set<OpenLink>();
@@ -74,12 +75,13 @@ export class Gateway {
     this.#sluice = sluice;
     const number = (): number => (this.#accepted += 1);
     const within = this.#variables.bind(this);
-    this.#context = { log, folders, token, loudness, running: new Set(), number, within, identities: new Identities() };
+    const identities = (): Identities => this.#identities;
+    this.#context = { log, folders, token, loudness, running: new Set(), number, within, identities };
   }
 
-  /** Who is known, for links that open from now on. */
+  /** Who is known from now on, also to the links that are open. */
   know(identities: Identities): void {
-    this.#context = { ...this.#context, identities };
+    this.#identities = identities;
   }
 
   /** The connections that run now. */

@@ -9,16 +9,18 @@ import { openDoor, type Door, type DoorHost } from './door.ts';
 import { SluiceError, reasonOf } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type { Identities } from './identities.ts';
+import { proofsWanted } from './proofs.ts';
 import { DEFAULT_SERVICE, explainLink, servicesOf, sinkFor, type Link } from './link.ts';
 import type { CoreLog } from './log.ts';
 import type { Outcome } from './relay.ts';
 import { serve, type ServeContext, type Served } from './serve.ts';
 import type { OpenRequest } from './session/session.ts';
-import type { Identity, Inbound, Listener } from '../plugins/contract/index.ts';
+import type { Identity, Inbound, Listener, Proof } from '../plugins/contract/index.ts';
 
 /** What the links of one gateway share. */
 export interface LinkContext extends ServeContext {
-  readonly identities: Identities;
+  /** Who is known now. */
+  identities(): Identities;
   /** Every connection of the gateway that runs now. */
   readonly running: Set<Served>;
   /** A number for a new connection. */
@@ -64,6 +66,10 @@ class Intake implements DoorHost {
     this.#link = link;
     this.#context = context;
     this.#stop = stop;
+  }
+
+  proofs(): readonly Proof[] {
+    return proofsWanted(this.#link, (name) => this.#context.identities().proofsOf(name));
   }
 
   may(identity: Identity | undefined): boolean {
@@ -128,7 +134,7 @@ function caution({ sink, services, allow }: Link, log: CoreLog): void {
 
 /** @throws SluiceError SLUICE_LISTEN, SLUICE_ACCESS; then nothing of the link is left. */
 export async function openLink(link: Link, context: LinkContext): Promise<OpenLink> {
-  assertAccess(link);
+  assertAccess(link, (name) => context.identities().proofsOf(name));
   const log = context.log.child({ link: link.name });
   const stop = new AbortController();
   const intake = new Intake(link, context, log, stop);

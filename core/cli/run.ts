@@ -1,5 +1,6 @@
 /** `sluice run`: the gateway, with all links of a configuration. All of them open, or none. */
-import { loadConfiguration, readIdentities, type Loaded } from '../config/load.ts';
+import { readIdentities } from '../config/identities.ts';
+import { loadConfiguration, type Loaded } from '../config/load.ts';
 import { locateConfig } from '../config/locate.ts';
 import { SluiceError, reasonOf } from '../errors.ts';
 import { readToken } from '../token.ts';
@@ -7,6 +8,7 @@ import { accessFaults } from '../access.ts';
 import { forGateway, tunnelsOf } from '../config/tunnels.ts';
 import type { Gateway } from '../gateway.ts';
 import { inspectAddress } from '../inspect.ts';
+import { proofsWanted, type ProofsOf } from '../proofs.ts';
 import type { Log } from '../../plugins/contract/index.ts';
 import { composeByContainer, createEnvironment } from './environment.ts';
 import type { ConfigFlags } from './flags.ts';
@@ -18,7 +20,7 @@ import { watchAsGateway } from './signals.ts';
  *
  * @throws SluiceError SLUICE_CONFIG with a line for each fault
  */
-async function assertSound({ links, tunnels }: Loaded, log: Log): Promise<void> {
+async function assertSound({ links, tunnels }: Loaded, proofsOf: ProofsOf, log: Log): Promise<void> {
   const faults: string[] = [];
   for (const { source } of tunnels.entrances)
     for (const fault of await inspectAddress(source)) faults.push(`${source.text}: ${fault}`);
@@ -28,8 +30,9 @@ async function assertSound({ links, tunnels }: Loaded, log: Log): Promise<void> 
         await readToken(token).catch((error: unknown) => faults.push(`tunnel "${tunnel.name}": ${reasonOf(error)}`));
   for (const link of links) {
     const { name, source, sink, services } = link;
-    for (const fault of accessFaults(link)) faults.push(`link "${name}": ${fault}`);
-    for (const fault of await inspectAddress(source)) faults.push(`link "${name}": ${source.text}: ${fault}`);
+    for (const fault of accessFaults(link, proofsOf)) faults.push(`link "${name}": ${fault}`);
+    for (const fault of await inspectAddress(source, proofsWanted(link, proofsOf)))
+      faults.push(`link "${name}": ${source.text}: ${fault}`);
     for (const one of [sink, ...services.values()])
       for (const fault of await inspectAddress(one)) log.warn('the sink is not ready', { link: name, reason: fault });
   }
@@ -54,9 +57,10 @@ export async function runGateway(flags: ConfigFlags): Promise<number> {
   const tunnels = tunnelsOf(loaded.tunnels);
   if (links.length === 0 && tunnels.length === 0)
     throw new SluiceError('SLUICE_CONFIG', `${file}: there is nothing to run; add "links"`);
-  gateway.know(await readIdentities(identities));
+  const known = await readIdentities(identities);
+  gateway.know(known);
   for (const tunnel of tunnels) gateway.tunnels.add(tunnel);
-  await assertSound(loaded, log);
+  await assertSound(loaded, (name) => known.proofsOf(name), log);
   if (tunnels.length > 0) await (await import('../tunnels/stale-services.ts')).removeStale(log);
   const signalled = watchAsGateway(gateway, log);
   try {

@@ -129,6 +129,7 @@ describe('one dependency, one file', () => {
     yaml: ['core/config/document.ts'],
     leven: ['core/nearest.ts'],
     shlex: ['transports/exec.ts'],
+    koffi: ['transports/unix-peer.ts'],
     '@logtape/logtape': ['core/log.ts'],
     'log-update': ['core/cli/progress.ts'],
     'pretty-bytes': ['core/cli/progress.ts'],
