@@ -17,6 +17,7 @@ export const unix = defineTransport({
   options: SOCKET_FILE_OPTIONS,
   capabilities: ['half-close', 'hand-off'],
   diesWithPeer: true,
+  personal: ['target'],
 
   parse: ({ target, options, resolvePath }) => ({
     path: parseSocketPath(target, resolvePath),

@@ -164,6 +164,8 @@ export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
   readonly servesOnce?: true;
   /** A sink that does what its client asks for: it is refused where the link does not say who may, by name. */
   readonly needsIdentity?: true;
+  /** Where a sink's address may hold `{identity}`: `target`, and options by name. It is filled in before `parse`. */
+  readonly personal?: readonly string[];
   /** Services that a sink answers besides the default one: subsystems, in the words of ssh. */
   readonly services?: readonly string[];
   /** It shows `token` of a dial to the far side by itself, before any byte; elsewhere only a session can. */
