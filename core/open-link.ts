@@ -9,7 +9,7 @@ import { openDoor, type Door, type DoorHost } from './door.ts';
 import { SluiceError, reasonOf } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type { Identities } from './identities.ts';
-import { proofsWanted } from './proofs.ts';
+import { explainRule, proofsWanted } from './proofs.ts';
 import { DEFAULT_SERVICE, explainLink, servicesOf, sinkFor, type Link } from './link.ts';
 import type { CoreLog } from './log.ts';
 import type { Outcome } from './relay.ts';
@@ -143,6 +143,7 @@ export async function openLink(link: Link, context: LinkContext): Promise<OpenLi
   log.info('listening', {
     source: listener.address,
     sink: link.sink.text,
+    allow: explainRule(link, (name) => context.identities().proofsOf(name)),
     ...(listener.dial && { dial: listener.dial }),
   });
   for (const sentence of explainLink(link)) log.debug('cannot carry', { what: sentence });

@@ -22,6 +22,17 @@ function canBeShown(proof: Proof, { session, transport, parsed }: Address): bool
   return transport.proves?.(parsed).includes(proof) ?? false;
 }
 
+/** The rule of a source in words, for the log and `check`: who, and by what each proves it. */
+export function explainRule({ allow }: Pick<Link, 'allow'>, proofsOf: ProofsOf): string {
+  if (allow.length === 0) return 'whoever reaches it on this machine';
+  if (allow.includes(ANYONE)) return 'anyone';
+  const show = (name: string): string => {
+    const proofs = proofsOf(name);
+    return proofs === undefined ? name : `${name} (${proofs.join(' and ') || 'revoked'})`;
+  };
+  return allow.map(show).join(', ');
+}
+
 const REMEDIES: Readonly<Record<Proof, (source: Address) => string>> = {
   token: ({ text }) => `add session=yes to ${text}`,
   pin: () => 'only tls and wss can ask for a certificate',

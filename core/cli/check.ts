@@ -10,6 +10,7 @@ import type { Tunnel } from '../tunnels/tunnel.ts';
 import { inspectAddress, inspectLink, reachFault } from '../inspect.ts';
 import { explainLink, explainWay, type Link } from '../link.ts';
 import { readToken, showReference } from '../token.ts';
+import { describeAccess } from './access-table.ts';
 import { createEnvironment } from './environment.ts';
 import type { Proof } from '../../plugins/contract/index.ts';
 import type { CheckFlags } from './flags.ts';
@@ -93,6 +94,14 @@ async function tokenFaults({ identities, hosts, tunnels }: Loaded): Promise<stri
   return faults;
 }
 
+/** 78 if a token cannot be read: then nothing would start. */
+async function printAccess(loaded: Loaded): Promise<number> {
+  process.stdout.write(describeAccess(loaded));
+  const faults = await tokenFaults(loaded);
+  for (const fault of faults) process.stdout.write(`WRONG   ${fault}\n`);
+  return faults.length === 0 ? 0 : 78;
+}
+
 /** Resolves with the exit status: 78 if something is missing, else 0. */
 export async function runCheck(flags: CheckFlags): Promise<number> {
   const { gateway, registry } = await createEnvironment(flags);
@@ -102,6 +111,7 @@ export async function runCheck(flags: CheckFlags): Promise<number> {
   }
   const file = locateConfig(flags.config, process.env);
   const loaded = await loadConfiguration(file, registry);
+  if (flags.access) return printAccess(loaded);
   const { links, identities } = loaded;
   const proofsOf = (name: string): readonly Proof[] => proofsIn(identities.get(name) ?? {});
   for (const tunnel of tunnelsOf(loaded.tunnels)) gateway.tunnels.add(tunnel);

@@ -26,7 +26,8 @@ const endpoint = (role: Role) =>
     )
     .meta({ role, description: `the ${role}: an address, or its long form { SCHEME: target, option: value, … }` });
 
-const NAME = /^[a-z0-9](?!.*\.\.)[a-z0-9._-]{0,62}$/;
+/** Of identities, links and tunnels. */
+export const NAME = /^[a-z0-9](?!.*\.\.)[a-z0-9._-]{0,62}$/;
 const EXPECTED_NAME = 'expected a name of a-z, 0-9, ".", "_" and "-", 63 at most, a letter or digit first';
 const SERVICE = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,254}$/;
 

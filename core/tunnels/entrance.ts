@@ -8,7 +8,7 @@ import { openDoor, type Door, type DoorContext, type DoorHost } from '../door.ts
 import { SluiceError, reasonOf } from '../errors.ts';
 import type { OpenTunnel } from '../gateway.ts';
 import type { CoreLog } from '../log.ts';
-import { proofsWanted, type ProofsOf } from '../proofs.ts';
+import { explainRule, proofsWanted, type ProofsOf } from '../proofs.ts';
 import type { OpenRequest, Session } from '../session/session.ts';
 import type { Far } from '../session/listener.ts';
 import type { Identity, Inbound, Listener, Proof } from '../../plugins/contract/index.ts';
@@ -110,7 +110,8 @@ export async function openEntrance(
   const log = context.log.child({ tunnel: plan.waiting.map(({ tunnel }) => tunnel.name).join(',') });
   const entrance = new Entrance(plan, (name) => context.identities().proofsOf(name), log, stop.signal);
   const { door, listener } = await openDoor(entrance, context, stop);
-  log.info('listening', { source: listener.address, ...(listener.dial && { dial: listener.dial }) });
+  const allow = explainRule(entrance, (name) => context.identities().proofsOf(name));
+  log.info('listening', { source: listener.address, allow, ...(listener.dial && { dial: listener.dial }) });
   return {
     address: listener.address,
     done: over(listener, door, log, stop.signal),

@@ -9,6 +9,7 @@ import { Identities } from '../../core/identities.ts';
 import { fillIn } from '../../core/personal.ts';
 import { Registry } from '../../core/registry.ts';
 import { hashToken } from '../../core/token.ts';
+import { Tunnels } from '../../core/tunnels/tunnels.ts';
 import { builtInTransports } from '../../transports/index.ts';
 import { startGateway } from '../support/gateway.ts';
 import { readThrough } from '../support/guarded.ts';
@@ -16,7 +17,7 @@ import { Scope, assertNothingLeaks } from '../support/scope.ts';
 
 assertNothingLeaks();
 
-const registry = new Registry(builtInTransports({ interrupted: () => false }));
+const registry = new Registry(builtInTransports({ interrupted: () => false }, new Tunnels()));
 const sink = (text: string, words?: readonly string[]) =>
   parseAddress(text, { registry, role: 'sink', folder: '/base', ...(words && { words }) });
 
