@@ -138,6 +138,15 @@ export class Door {
     }
   }
 
+  /** Ends the sessions, also those without a carrier, of whoever would not be let in any more. */
+  async review(): Promise<void> {
+    const sessions = await this.#sessions;
+    const identities = this.#context.identities();
+    const isGone = ({ identity }: Admitted): boolean =>
+      !this.#host.may(identity) || (identity !== undefined && !identities.isStill(identity));
+    sessions?.endOf(isGone, new SluiceError('SLUICE_DENIED', 'not allowed any more'));
+  }
+
   async end(reason: Error): Promise<void> {
     (await this.#sessions)?.end(reason);
   }

@@ -71,14 +71,26 @@ function assertDistinct(known: readonly Known[]): void {
   }
 }
 
-/** Reads what is kept of every identity's token. @throws SluiceError SLUICE_TOKEN with a line for each that cannot be */
-export async function readIdentities(entries: ReadonlyMap<string, IdentityEntry>): Promise<Identities> {
+/** Those whose tokens could be read; whose cannot, is nobody. @throws SluiceError SLUICE_TOKEN for one token of two */
+export async function readKnownIdentities(
+  entries: ReadonlyMap<string, IdentityEntry>,
+): Promise<{ identities: Identities; faults: readonly string[]; files: readonly string[] }> {
   const read = await Promise.allSettled([...entries].map(readKnown));
   const faults = read.flatMap((one) => (one.status === 'rejected' ? [reasonOf(one.reason)] : []));
-  if (faults.length > 0) throw new SluiceError('SLUICE_TOKEN', faults.join('\n'));
   const known = read.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   assertDistinct(known);
-  return new Identities(known);
+  return { identities: new Identities(known), faults, files: tokenFiles(entries) };
+}
+
+/** The files that tokens are kept in. */
+export const tokenFiles = (entries: ReadonlyMap<string, IdentityEntry>): string[] =>
+  [...entries.values()].flatMap(({ token }) => (token?.kind === 'file' ? [token.name] : []));
+
+/** Reads what is kept of every identity's token. @throws SluiceError SLUICE_TOKEN with a line for each that cannot be */
+export async function readIdentities(entries: ReadonlyMap<string, IdentityEntry>): Promise<Identities> {
+  const { identities, faults } = await readKnownIdentities(entries);
+  if (faults.length > 0) throw new SluiceError('SLUICE_TOKEN', faults.join('\n'));
+  return identities;
 }
 
 async function readKnown([name, { token, ...others }]: [string, IdentityEntry]): Promise<Known> {

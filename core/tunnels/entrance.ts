@@ -116,6 +116,8 @@ export async function openEntrance(
     address: listener.address,
     done: over(listener, door, log, stop.signal),
     stop: () => stop.abort(),
+    listener,
+    review: () => door.review(),
     end: (reason) => void door.end(reason),
   };
 }
