@@ -4,7 +4,8 @@
  */
 import { defineConfig, type OutputOptions } from 'rolldown';
 
-const external = ['bufferutil', 'utf-8-validate']; // native and optional: ws looks for them and does without
+/** Native and optional: ws looks for the first two and does without; the last is loaded where a rule asks for a UNIX peer. */
+const external = ['bufferutil', 'utf-8-validate', 'koffi'];
 
 const output: OutputOptions = { dir: 'dist', minify: true };
 

@@ -119,6 +119,8 @@ export class Subject {
         waiting.shift()?.(inbound);
       },
       admit: () => ({}),
+      arrive: () => ({ release: () => {} }),
+      proofs: () => [],
     });
     const end = (): Promise<void> => {
       stop.abort();

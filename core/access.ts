@@ -2,35 +2,45 @@
  * May they: who may use a link. Whether a source may open at all is judged on its bound address, after listen and before
  * the first accept; `authorize` is asked for every connection and every stream after that.
  */
-import { ANYONE, type Link } from './link.ts';
+import { ANYONE, sinkFor, type Link } from './link.ts';
+import type { Address } from './address.ts';
 import { SluiceError } from './errors.ts';
+import { proofFaults, type ProofsOf } from './proofs.ts';
 import type { Identity, Listener } from '../plugins/contract/index.ts';
 
 /** Whether a list lets somebody in. One that names nobody is for what is local, or `judgeAccess` had refused it. */
 export const allows = (allow: readonly string[], identity: Identity | undefined): boolean =>
   allow.length === 0 || allow.includes(ANYONE) || (identity !== undefined && allow.includes(identity.name));
 
-/** The one answer to "may they". */
-export const authorize = (identity: Identity | undefined, { allow, sink }: Link, _service: string): boolean =>
-  allows(allow, identity) && (allow.length > 0 || !sink.transport.needsIdentity);
+/** A sink that depends on who asks. */
+const needsIdentity = ({ transport, forIdentity }: Address): boolean =>
+  transport.needsIdentity === true || forIdentity !== undefined;
 
-/** What is wrong with who may use a link, as far as its addresses tell. */
-export function accessFaults({ source, sink, services, allow }: Link): string[] {
+/** The one answer to "may they", for a service of a link. */
+export function authorize(identity: Identity | undefined, link: Link, service: string): boolean {
+  const { allow } = link;
+  const sink = sinkFor(link, service);
+  const isNamed = identity !== undefined && allow.includes(identity.name);
+  return isNamed || (allows(allow, identity) && (sink === undefined || !needsIdentity(sink)));
+}
+
+/** What is wrong with who may use a link, as far as its addresses and what its identities prove themselves by tell. */
+export function accessFaults(link: Link, proofsOf: ProofsOf): string[] {
+  const { sink, services, allow } = link;
   const faults: string[] = [];
   const isNamed = allow.length > 0 && !allow.includes(ANYONE);
-  const demanding = [sink, ...services.values()].find(({ transport }) => transport.needsIdentity);
-  if (demanding !== undefined && !isNamed)
-    faults.push(
-      `${demanding.text} does whatever its client asks for, and the link does not say who may use it; name them: "allow: [NAME]"`,
-    );
-  if (isNamed && source.session !== 'always' && !source.transport.negotiates && !source.transport.identifies)
-    faults.push(`over ${source.scheme} nobody can prove who they are; add session=yes to ${source.text}`);
-  return faults;
+  const demanding = [sink, ...services.values()].find(needsIdentity);
+  if (demanding !== undefined && !isNamed) {
+    const why = demanding.forIdentity ? 'is another for each identity' : 'does whatever its client asks for';
+    const remedy = 'and the link does not say who may use it; name them: "allow: [NAME]"';
+    faults.push(`${demanding.text} ${why}, ${remedy}`);
+  }
+  return [...faults, ...proofFaults(link, proofsOf)];
 }
 
 /** Before anything is opened. @throws SluiceError SLUICE_ACCESS */
-export function assertAccess(link: Link): void {
-  const [fault] = accessFaults(link);
+export function assertAccess(link: Link, proofsOf: ProofsOf): void {
+  const [fault] = accessFaults(link, proofsOf);
   if (fault !== undefined) throw new SluiceError('SLUICE_ACCESS', `link "${link.name}": ${fault}`);
 }
 

@@ -15,6 +15,7 @@ import { resolve } from 'node:path';
 import { SluiceError, reasonOf } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import { OptionError, readOptions } from './options.ts';
+import { fillIn, isPersonal } from './personal.ts';
 import type { Registry } from './registry.ts';
 import { parseTokenReference, type TokenReference } from './token.ts';
 import type { OptionSpecs, Role, Transport } from '../plugins/contract/index.ts';
@@ -69,6 +70,8 @@ export interface Address extends SessionTerms {
   readonly secrets: readonly TokenReference[];
   /** What the transport's `parse` made of it. */
   readonly parsed: unknown;
+  /** The address for one identity, where it holds `{identity}`. */
+  readonly forIdentity?: (name: string) => Address;
   /** As the user wrote it, but for the values of options that are secret. */
   readonly text: string;
 }
@@ -184,6 +187,13 @@ export interface AddressContext {
   readonly session?: SessionTerms['session'];
 }
 
+const fillContext = ({ extra, overrides, words, ...others }: AddressContext, name: string): AddressContext => ({
+  ...others,
+  ...(extra && { extra: fillIn(extra, name) }),
+  ...(overrides && { overrides: fillIn(overrides, name) }),
+  ...(words && { words: fillIn(words, name) }),
+});
+
 /** Reads an address for one role. @throws SluiceError SLUICE_ADDRESS, whose cause is an OptionError where one key is at fault. */
 export function parseAddress(written: string, context: AddressContext): Address {
   const parts = splitAddress(written, context.registry);
@@ -198,6 +208,7 @@ export function parseAddress(written: string, context: AddressContext): Address 
       Object.assign(given, { [key]: value });
     }
     Object.assign(given, context.overrides);
+    const isOwn = isPersonal(parts.target, given, transport, context.role);
     const specs = { ...COMMON_OPTIONS, ...transport.options };
     const { session, resume, heartbeat, token, ...options } = readOptions(specs, given, context.role, resolvePath);
     const { words, role } = context;
@@ -214,6 +225,7 @@ export function parseAddress(written: string, context: AddressContext): Address 
       ...terms,
       secrets,
       token: tokenOf(token, transport, parsed, resolvePath),
+      ...(isOwn && { forIdentity: (name) => parseAddress(fillIn(written, name), fillContext(context, name)) }),
     };
   } catch (error) {
     if (SluiceError.is(error)) throw error;

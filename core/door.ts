@@ -6,11 +6,11 @@
 import { judgeAccess } from './access.ts';
 import type { Address } from './address.ts';
 import { SluiceError, reasonOf, wrap } from './errors.ts';
-import type { Identities } from './identities.ts';
+import { describeCredentials, type Identities } from './identities.ts';
 import type { CoreLog } from './log.ts';
 import { abortConnection } from './relay.ts';
 import { isSession, listenForSessions, protocolsOf } from './sessions.ts';
-import type { Admitted, Folders, Identity, Inbound, Listener } from '../plugins/contract/index.ts';
+import type { Admitted, Credentials, Folders, Identity, Inbound, Listener, Proof } from '../plugins/contract/index.ts';
 import type { Far, SessionListener } from './session/listener.ts';
 import type { OpenRequest, Session } from './session/session.ts';
 
@@ -22,6 +22,8 @@ export interface DoorHost {
   readonly log: CoreLog;
   /** Whether they may come in at all; asked for every connection and every carrier. */
   may(identity: Identity | undefined): boolean;
+  /** What those who may come in prove themselves by. */
+  proofs(): readonly Proof[];
   /** Why nobody is taken in now. */
   refusal(): SluiceError | undefined;
   /** A plain connection. @throws SluiceError: then it is aborted */
@@ -33,7 +35,8 @@ export interface DoorHost {
 }
 
 export interface DoorContext {
-  readonly identities: Identities;
+  /** Who is known now. */
+  identities(): Identities;
   readonly folders: Folders;
 }
 
@@ -41,33 +44,32 @@ export class Door {
   /** Nobody comes in before the source has been judged. */
   isOpen = false;
   readonly #host: DoorHost;
-  readonly #identities: Identities;
+  readonly #context: DoorContext;
   #sessions: Promise<SessionListener> | undefined;
   /** Carriers that are being greeted. */
   readonly #greeting = new Set<Promise<void>>();
 
-  constructor(host: DoorHost, identities: Identities) {
+  constructor(host: DoorHost, context: DoorContext) {
     this.#host = host;
-    this.#identities = identities;
+    this.#context = context;
   }
 
-  /** Who shows this token, if they may connect at all. */
-  admit(token: string | undefined, peer: string): Admitted | undefined {
-    return this.#let(this.#identities.identify(token), peer, token !== undefined);
+  /** Who shows this, if they may connect at all. */
+  admit(credentials: Credentials, peer: string): Admitted | undefined {
+    return this.#let(this.#context.identities().identify(credentials), peer, credentials);
   }
 
   /** A session's carrier may have shown a token of its own; two that disagree are refused. */
-  #admitSession(token: string | undefined, { identity, peer }: Inbound): Admitted | undefined {
-    const shown = token === undefined ? identity : this.#identities.identify(token);
-    return identity === undefined || identity.name === shown?.name
-      ? this.#let(shown, peer.address, token !== undefined)
-      : undefined;
+  #admitSession(token: string | undefined, { identity, credentials = {}, peer }: Inbound): Admitted | undefined {
+    if (identity !== undefined && token === undefined) return this.#let(identity, peer.address, credentials);
+    const shown = token === undefined ? credentials : { ...credentials, token };
+    const isTwice = credentials.token !== undefined && credentials.token !== shown.token;
+    return isTwice ? this.#let(undefined, peer.address, shown) : this.admit(shown, peer.address);
   }
 
-  #let(identity: Identity | undefined, peer: string, hasToken = false): Admitted | undefined {
+  #let(identity: Identity | undefined, peer: string, credentials: Credentials | undefined): Admitted | undefined {
     if (this.#host.may(identity)) return identity === undefined ? {} : { identity };
-    const stranger = hasToken ? 'its token is nobody’s' : 'it did not prove who it is';
-    const reason = identity === undefined ? stranger : `${identity.name} is not allowed`;
+    const reason = identity === undefined ? describeCredentials(credentials) : `${identity.name} is not allowed`;
     this.#host.log.warn('connection refused', { peer, reason });
     return undefined;
   }
@@ -94,9 +96,11 @@ export class Door {
     }
     if (source.session === 'always')
       throw new SluiceError('SLUICE_DENIED', 'only the session of a sluice is spoken here');
-    if (this.#let(inbound.identity, inbound.peer.address) === undefined)
-      throw new SluiceError('SLUICE_DENIED', 'not allowed');
-    this.#host.take(inbound);
+    const { credentials, peer } = inbound;
+    const identity = inbound.identity ?? this.#context.identities().identify(credentials ?? {});
+    const admitted = this.#let(identity, peer.address, credentials);
+    if (admitted === undefined) throw new SluiceError('SLUICE_DENIED', 'not allowed');
+    this.#host.take({ ...inbound, ...admitted });
   }
 
   /** A connection that carries a session: its streams are the host's. */
@@ -134,6 +138,15 @@ export class Door {
     }
   }
 
+  /** Ends the sessions, also those without a carrier, of whoever would not be let in any more. */
+  async review(): Promise<void> {
+    const sessions = await this.#sessions;
+    const identities = this.#context.identities();
+    const isGone = ({ identity }: Admitted): boolean =>
+      !this.#host.may(identity) || (identity !== undefined && !identities.isStill(identity));
+    sessions?.endOf(isGone, new SluiceError('SLUICE_DENIED', 'not allowed any more'));
+  }
+
   async end(reason: Error): Promise<void> {
     (await this.#sessions)?.end(reason);
   }
@@ -149,11 +162,11 @@ const closed = (): SluiceError => new SluiceError('SLUICE_STOPPED', 'the source 
  */
 export async function openDoor(
   host: DoorHost,
-  { identities, folders }: DoorContext,
+  context: DoorContext,
   stop: AbortController,
 ): Promise<{ door: Door; listener: Listener }> {
-  const door = new Door(host, identities);
-  const listener = await listen(host, door, folders, stop.signal);
+  const door = new Door(host, context);
+  const listener = await listen(host, door, context.folders, stop.signal);
   try {
     judgeAccess(host, listener);
   } catch (error) {
@@ -165,7 +178,8 @@ export async function openDoor(
   return { door, listener };
 }
 
-async function listen({ source, log }: DoorHost, door: Door, folders: Folders, signal: AbortSignal): Promise<Listener> {
+async function listen(host: DoorHost, door: Door, folders: Folders, signal: AbortSignal): Promise<Listener> {
+  const { source, log } = host;
   const { transport, parsed, text } = source;
   try {
     if (transport.listen === undefined) throw new Error('it cannot be a source');
@@ -175,7 +189,9 @@ async function listen({ source, log }: DoorHost, door: Door, folders: Folders, s
       signal,
       protocols: protocolsOf(source),
       accept: (inbound) => door.accept(inbound),
-      admit: (token, peer) => door.admit(token, peer),
+      admit: (credentials, peer) => door.admit(credentials, peer),
+      arrive: () => ({ release: () => {} }),
+      proofs: () => host.proofs(),
     });
   } catch (error) {
     throw wrap('SLUICE_LISTEN', `listen on ${text}`, error);

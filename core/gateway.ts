@@ -21,7 +21,7 @@ import { Tunnels } from './tunnels/tunnels.ts';
 import type { DialingPlan } from './tunnels/dialing.ts';
 import type { EntrancePlan } from './tunnels/entrance.ts';
 import type { Variables, WithinReach } from './tunnels/within-reach.ts';
-import type { Folders, Inbound } from '../plugins/contract/index.ts';
+import type { Folders, Inbound, Listener } from '../plugins/contract/index.ts';
 
 const LOUD: Loudness = { outage: 'warn', cut: 'warn' };
 
@@ -54,11 +54,15 @@ export interface OpenTunnel {
   stop(): void;
   /** Cuts what is left. */
   end(reason: Error): void;
+  readonly listener?: Listener;
+  /** Cuts whoever would not be let in any more. */
+  review?(): Promise<void>;
 }
 
 export class Gateway {
   readonly tunnels: Tunnels;
-  #context: LinkContext;
+  readonly #context: LinkContext;
+  #identities = new Identities();
   readonly #registry: Registry;
   readonly #sluice: readonly string[];
   readonly #open = new Set<OpenLink>();
@@ -74,12 +78,17 @@ export class Gateway {
     this.#sluice = sluice;
     const number = (): number => (this.#accepted += 1);
     const within = this.#variables.bind(this);
-    this.#context = { log, folders, token, loudness, running: new Set(), number, within, identities: new Identities() };
+    const identities = (): Identities => this.#identities;
+    this.#context = { log, folders, token, loudness, running: new Set(), number, within, identities };
   }
 
-  /** Who is known, for links that open from now on. */
+  get identities(): Identities {
+    return this.#identities;
+  }
+
+  /** Who is known from now on, also to the links that are open. */
   know(identities: Identities): void {
-    this.#context = { ...this.#context, identities };
+    this.#identities = identities;
   }
 
   /** The connections that run now. */
@@ -160,6 +169,25 @@ export class Gateway {
     await Promise.all([...links, ...tunnels].map(({ done }) => done as Promise<unknown>));
     clearTimeout(timer);
     return cut;
+  }
+
+  /**
+   * Reads anew what sources have of files. Resolves with what puts it into effect; rejects if one of them is no good, and
+   * then nothing has changed.
+   *
+   * @param links those whose sources are meant, and the entrances of tunnels
+   */
+  async renew(links: Iterable<OpenLink> = this.#open): Promise<() => void> {
+    const listeners = [...links, ...this.#openTunnels].flatMap(({ listener }) => listener ?? []);
+    const renewals = await Promise.all(listeners.map(async (listener) => listener.renew?.()));
+    return () => {
+      for (const commit of renewals) commit?.();
+    };
+  }
+
+  /** Cuts the connections and ends the sessions of whoever would not be let in any more. */
+  async review(): Promise<void> {
+    await Promise.all([...this.#open, ...this.#openTunnels].map(async (one) => one.review?.()));
   }
 
   /** Cuts every running connection. */

@@ -34,7 +34,7 @@ function faultOf(connection: unknown): string | undefined {
 }
 
 const FIELDS = ['stream', 'peer', 'abort', 'delivered', 'protocol', 'identity', 'request', 'diagnostics'] as const;
-const OF_INBOUND = ['exited', 'established', 'handle'] as const;
+const OF_INBOUND = ['exited', 'established', 'handle', 'credentials', 'arrival'] as const;
 
 /** A plain object, also of an instance of a class: the core hands parts of connections on. */
 function plain<C extends Inbound | Outbound>(connection: C, more: readonly string[]): C {
@@ -223,7 +223,7 @@ export function guarded(transport: Transport): Transport {
     occupies: (address) => guard.ask('occupies', () => transport.occupies?.(address)),
     reach: (address) => guard.ask('reach', () => transport.reach?.(address)),
     caution: (address, who) => guard.ask('caution', () => transport.caution?.(address, who)),
-    inspect: (address, role) => guard.inspect(() => transport.inspect?.(address, role)),
+    inspect: (address, role, proofs) => guard.inspect(() => transport.inspect?.(address, role, proofs)),
     ...(listen && { listen: (...given) => guard.listen(listen.bind(transport), ...given) }),
     ...(dial && { dial: (...given) => guard.dial(dial.bind(transport), ...given) }),
     ...(adopt && { adopt: (...given) => guard.adopt(adopt.bind(transport), ...given) }),

@@ -1,15 +1,20 @@
 /** What is wrong with a link, found by looking and not by opening anything: for `check`, and before a start. */
 import { accessFaults } from './access.ts';
+import { proofsWanted, type ProofsOf } from './proofs.ts';
 import type { Link } from './link.ts';
 import type { Address } from './address.ts';
 import { reasonOf } from './errors.ts';
 import { readSecret } from './token.ts';
+import type { Proof } from '../plugins/contract/index.ts';
 
 /** What the files, folders, accounts, programs and secrets of an address lack. */
-export async function inspectAddress({ transport, parsed, role, secrets }: Address): Promise<readonly string[]> {
+export async function inspectAddress(
+  { transport, parsed, role, secrets }: Address,
+  proofs: readonly Proof[] = [],
+): Promise<readonly string[]> {
   const read = await Promise.allSettled(secrets.map(readSecret));
   const unreadable = read.flatMap((one) => (one.status === 'rejected' ? [reasonOf(one.reason)] : []));
-  return [...((await transport.inspect?.(parsed, role)) ?? []), ...unreadable];
+  return [...((await transport.inspect?.(parsed, role, proofs)) ?? []), ...unreadable];
 }
 
 /** Access is judged on the bound address; an address that names its place tells it beforehand. */
@@ -20,8 +25,9 @@ export function reachFault({ title, source, allow }: { title?: string } & Pick<L
   ];
 }
 
-export async function inspectLink(link: Link): Promise<readonly string[]> {
+export async function inspectLink(link: Link, proofsOf: ProofsOf): Promise<readonly string[]> {
   const { source, sink, services } = link;
-  const ofAddresses = await Promise.all([source, sink, ...services.values()].map(inspectAddress));
-  return [...accessFaults(link), ...reachFault({ source, allow: link.allow }), ...ofAddresses.flat()];
+  const ofSource = inspectAddress(source, proofsWanted(link, proofsOf));
+  const ofAddresses = await Promise.all([ofSource, ...[sink, ...services.values()].map((one) => inspectAddress(one))]);
+  return [...accessFaults(link, proofsOf), ...reachFault({ source, allow: link.allow }), ...ofAddresses.flat()];
 }

@@ -177,12 +177,13 @@ function methodsOf(layer: Layer, below: Transport): Partial<Transport> {
   return {
     occupies: (address) => below.occupies?.(at(address).below),
     reach: (address) => below.reach?.(at(address).below),
+    ...(below.proves && { proves: (address) => below.proves?.(at(address).below) ?? [] }),
     dialTimeout: (address) => below.dialTimeout?.(at(address).below) ?? 0,
     ...(below.account && { account: (address) => below.account?.(at(address).below) }),
     caution: (address, who) => below.caution?.(at(address).below, who),
-    inspect: async (address, role) => [
+    inspect: async (address, role, proofs) => [
       ...((await layer.inspect?.(at(address).layer, role)) ?? []),
-      ...((await below.inspect?.(at(address).below, role)) ?? []),
+      ...((await below.inspect?.(at(address).below, role, proofs)) ?? []),
     ],
     ...(below.listen && { listen: (address, context) => listen(layer, below, at(address), context) }),
     ...(below.dial && { dial: (address, context) => dial(layer, below, at(address), context) }),

@@ -9,16 +9,18 @@ import { openDoor, type Door, type DoorHost } from './door.ts';
 import { SluiceError, reasonOf } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type { Identities } from './identities.ts';
+import { explainRule, proofsWanted } from './proofs.ts';
 import { DEFAULT_SERVICE, explainLink, servicesOf, sinkFor, type Link } from './link.ts';
 import type { CoreLog } from './log.ts';
 import type { Outcome } from './relay.ts';
 import { serve, type ServeContext, type Served } from './serve.ts';
 import type { OpenRequest } from './session/session.ts';
-import type { Identity, Inbound, Listener } from '../plugins/contract/index.ts';
+import type { Identity, Inbound, Listener, Proof } from '../plugins/contract/index.ts';
 
 /** What the links of one gateway share. */
 export interface LinkContext extends ServeContext {
-  readonly identities: Identities;
+  /** Who is known now. */
+  identities(): Identities;
   /** Every connection of the gateway that runs now. */
   readonly running: Set<Served>;
   /** A number for a new connection. */
@@ -26,17 +28,44 @@ export interface LinkContext extends ServeContext {
 }
 
 export class OpenLink {
-  readonly link: Link;
+  /** As it was opened. */
+  readonly opened: Link;
   readonly listener: Listener;
   /** Resolves when the source has closed and the last connection is over; with that connection's outcome. */
   readonly done: Promise<Outcome | undefined>;
   readonly #stop: AbortController;
+  readonly #intake: Intake;
+  readonly #door: Door;
 
-  constructor(link: Link, listener: Listener, done: Promise<Outcome | undefined>, stop: AbortController) {
-    this.link = link;
+  constructor(intake: Intake, door: Door, listener: Listener, stop: AbortController) {
+    this.opened = intake.link;
     this.listener = listener;
-    this.done = done;
+    this.done = untilOver(listener, door, intake, stop.signal);
+    this.#intake = intake;
+    this.#door = door;
     this.#stop = stop;
+  }
+
+  /** As it is now. */
+  get link(): Link {
+    return this.#intake.link;
+  }
+
+  /** For connections from now on: another sink, other rules. The source stays. */
+  update(link: Link): void {
+    this.#intake.link = link;
+  }
+
+  /** Cuts whoever would not be let in any more. */
+  async review(): Promise<void> {
+    this.#intake.review();
+    await this.#door.review();
+  }
+
+  /** Cuts everybody. */
+  cut(reason: SluiceError): void {
+    this.#intake.cut(reason);
+    void this.#door.end(reason);
   }
 
   stopListening(): void {
@@ -48,48 +77,72 @@ export class OpenLink {
 class Intake implements DoorHost {
   readonly title: string;
   readonly source: Address;
-  readonly allow: readonly string[];
   readonly log: CoreLog;
-  readonly #link: Link;
+  /** As it is now: a reload may change it. */
+  link: Link;
   readonly #context: LinkContext;
   readonly #stop: AbortController;
   readonly #pending = new Set<Promise<void>>();
+  /** What runs, with what it is for. */
+  readonly #serving = new Map<Served, { inbound: Inbound; service: string }>();
   #last: Outcome | undefined;
 
   constructor(link: Link, context: LinkContext, log: CoreLog, stop: AbortController) {
     this.title = `link "${link.name}"`;
     this.source = link.source;
-    this.allow = link.allow;
     this.log = log;
-    this.#link = link;
+    this.link = link;
     this.#context = context;
     this.#stop = stop;
   }
 
+  get allow(): readonly string[] {
+    return this.link.allow;
+  }
+
+  proofs(): readonly Proof[] {
+    return proofsWanted(this.link, (name) => this.#context.identities().proofsOf(name));
+  }
+
   may(identity: Identity | undefined): boolean {
-    return authorize(identity, this.#link, DEFAULT_SERVICE);
+    return authorize(identity, this.link, DEFAULT_SERVICE);
   }
 
   take(inbound: Inbound): void {
-    this.#take(inbound, this.#link.sink);
+    this.#take(inbound, this.link.sink, DEFAULT_SERVICE);
   }
 
   open(inbound: Inbound, { service }: OpenRequest): void {
-    const sink = sinkFor(this.#link, service);
-    if (sink === undefined || !authorize(inbound.identity, this.#link, service)) throw this.#unknown(inbound, service);
-    this.#take(inbound, sink);
+    const sink = sinkFor(this.link, service);
+    if (sink === undefined || !authorize(inbound.identity, this.link, service)) throw this.#unknown(inbound, service);
+    this.#take(inbound, sink, service);
   }
 
   #unknown({ peer }: Inbound, service: string): SluiceError {
     this.log.warn('stream refused', { peer: peer.address, service });
-    const known = servicesOf(this.#link).join(', ');
+    const known = servicesOf(this.link).join(', ');
     return new SluiceError('SLUICE_DENIED', `there is no service "${service}"; this link offers: ${known}`);
   }
 
-  #take(inbound: Inbound, sink: Address): void {
-    if (this.#link.once) this.#stop.abort();
-    const over = this.#serve(inbound, sink).finally(() => this.#pending.delete(over));
+  #take(inbound: Inbound, sink: Address, service: string): void {
+    if (this.link.once) this.#stop.abort();
+    const over = this.#serve(inbound, sink, service).finally(() => this.#pending.delete(over));
     this.#pending.add(over);
+  }
+
+  /** Sessions are looked at by themselves, with all their streams: here it is whether the link still lets them. */
+  review(): void {
+    const identities = this.#context.identities();
+    for (const [served, { inbound, service }] of this.#serving) {
+      const { identity, delivered } = inbound;
+      const isStill = delivered !== undefined || identity === undefined || identities.isStill(identity);
+      if (isStill && authorize(identity, this.link, service)) continue;
+      served.abort(new SluiceError('SLUICE_DENIED', `${identity?.name ?? 'whoever it is'} is not allowed any more`));
+    }
+  }
+
+  cut(reason: SluiceError): void {
+    for (const served of this.#serving.keys()) served.abort(reason);
   }
 
   /** Resolves with the last outcome when no connection is left. */
@@ -104,7 +157,7 @@ class Intake implements DoorHost {
     return new SluiceError('SLUICE_BUSY', `${LIMITS.relays} connections are open, which is the limit`);
   }
 
-  async #serve(inbound: Inbound, sink: Address): Promise<void> {
+  async #serve(inbound: Inbound, sink: Address, service: string): Promise<void> {
     const { running, number } = this.#context;
     const { peer, identity } = inbound;
     const log = this.log.child({
@@ -112,10 +165,12 @@ class Intake implements DoorHost {
       peer: peer.address,
       ...(identity && { identity: identity.name }),
     });
-    const served = serve(this.#link, sink, inbound, { ...this.#context, log });
+    const served = serve(this.link, sink, inbound, { ...this.#context, log });
     running.add(served);
+    this.#serving.set(served, { inbound, service });
     this.#last = await served.outcome;
     running.delete(served);
+    this.#serving.delete(served);
   }
 }
 
@@ -128,7 +183,7 @@ function caution({ sink, services, allow }: Link, log: CoreLog): void {
 
 /** @throws SluiceError SLUICE_LISTEN, SLUICE_ACCESS; then nothing of the link is left. */
 export async function openLink(link: Link, context: LinkContext): Promise<OpenLink> {
-  assertAccess(link);
+  assertAccess(link, (name) => context.identities().proofsOf(name));
   const log = context.log.child({ link: link.name });
   const stop = new AbortController();
   const intake = new Intake(link, context, log, stop);
@@ -137,10 +192,11 @@ export async function openLink(link: Link, context: LinkContext): Promise<OpenLi
   log.info('listening', {
     source: listener.address,
     sink: link.sink.text,
+    allow: explainRule(link, (name) => context.identities().proofsOf(name)),
     ...(listener.dial && { dial: listener.dial }),
   });
   for (const sentence of explainLink(link)) log.debug('cannot carry', { what: sentence });
-  return new OpenLink(link, listener, untilOver(listener, door, intake, stop.signal), stop);
+  return new OpenLink(intake, door, listener, stop);
 }
 
 /** A source that serves once closes by itself: its one session goes on. */

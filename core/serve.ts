@@ -48,8 +48,12 @@ export interface Loudness {
   readonly cut: 'info' | 'warn';
 }
 
-/** @param sink the one of the link's that answers the service that the inbound is for */
-export function serve(link: Link, sink: Address, inbound: Inbound, given: ServeContext): Served {
+/** Where `{identity}` stands in a sink, it is who has connected. */
+const sinkOf = (sink: Address, { identity }: Inbound): Address =>
+  identity === undefined ? sink : (sink.forIdentity?.(identity.name) ?? sink);
+
+/** @param general the one of the link's that answers the service that the inbound is for */
+export function serve(link: Link, general: Address, inbound: Inbound, given: ServeContext): Served {
   const { log } = given;
   const stop = new AbortController();
   const since = performance.now();
@@ -58,6 +62,7 @@ export function serve(link: Link, sink: Address, inbound: Inbound, given: ServeC
   const run = async (): Promise<Outcome> => {
     const command = inbound.request?.command;
     if (command !== undefined) log.debug('the client asks for', { command: command.toString() });
+    const sink = sinkOf(general, inbound);
     const variables = await given.within(inbound, sink, link);
     const context = await reachContext(link, sink, inbound, given, variables);
     const adopted = await handOff(inbound, sink, { ...context, signal: stop.signal });
@@ -81,7 +86,7 @@ export function serve(link: Link, sink: Address, inbound: Inbound, given: ServeC
   const traffic = (): Traffic | undefined => relay && { toSink: relay.toSink.bytes, toSource: relay.toSource.bytes };
 
   const refuse = (error: unknown): Outcome => {
-    const reason = wrap('SLUICE_DIAL', `dial ${sink.text}`, error);
+    const reason = wrap('SLUICE_DIAL', `dial ${general.text}`, error);
     abortConnection(inbound, reason);
     return { how: 'cut', by: 'sink', reason };
   };

@@ -1,16 +1,15 @@
 /** Who may connect: whoever may not is refused before anything of the sink is touched, whatever they speak. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { Identities } from '../core/identities.ts';
 import { dialSession } from '../core/session/dialer.ts';
 import { hashToken } from '../core/token.ts';
 import { certificates } from './support/certificates.ts';
-import { startGateway, type TestGateway } from './support/gateway.ts';
+import { startGateway } from './support/gateway.ts';
+import { guard, readThrough } from './support/guarded.ts';
 import { run } from './support/programs.ts';
 import { Scope, assertNothingLeaks } from './support/scope.ts';
 
@@ -29,28 +28,7 @@ const identities = new Identities(
 /** A far gateway whose link is for `laptop`, before a backend that greets and counts who came. */
 async function guarded(t: TestContext, source: string) {
   const scope = new Scope(t);
-  let accepted = 0;
-  const backend = createServer((socket) => {
-    accepted += 1;
-    socket.on('error', () => {});
-    socket.end('hello');
-  }).listen(0, '127.0.0.1');
-  await once(backend, 'listening');
-  scope.defer(() => backend.close());
-  const far = startGateway(scope);
-  far.gateway.know(identities);
-  const sink = `tcp://127.0.0.1:${(backend.address() as AddressInfo).port}`;
-  const { listener } = await far.open(source, sink, { allow: ['laptop'] });
-  return { scope, far, address: listener.address, accepted: () => accepted };
-}
-
-/** What a client behind a gateway of its own gets to read through the address. */
-async function readThrough(scope: Scope, near: TestGateway, address: string): Promise<string> {
-  const socket = `${scope.folder()}/s`;
-  await near.open(`unix:${socket}`, address);
-  const client = connect({ path: socket });
-  client.on('error', () => {});
-  return (await buffer(client).catch(() => Buffer.alloc(0))).toString();
+  return { scope, ...(await guard(scope, source, identities)) };
 }
 
 const { ca, server } = certificates();
@@ -142,8 +120,13 @@ describe('a link is refused before it opens', () => {
   const cases: [string, string, string[], RegExp][] = [
     ['unix:/tmp/sluice-never', 'shell:', [], /does whatever its client asks for, and the link does not say who may/],
     ['tls://127.0.0.1:0', 'shell:', ['anyone'], /does whatever its client asks for/],
-    ['unix:/tmp/sluice-never', 'exec:cat', ['laptop'], /over unix nobody can prove who they are; add session=yes/],
-    ['tcp://127.0.0.1:0', 'exec:cat', ['laptop'], /over tcp nobody can prove who they are/],
+    [
+      'unix:/tmp/sluice-never',
+      'exec:cat',
+      ['laptop'],
+      /over unix nobody can prove who they are by a token; add session=yes/,
+    ],
+    ['tcp://127.0.0.1:0', 'exec:cat', ['laptop'], /over tcp nobody can prove who they are by a token/],
   ];
   for (const [source, sink, allow, message] of cases) {
     it(`${source} → ${sink} for ${allow.join() || 'nobody in particular'}`, async (t) => {

@@ -4,9 +4,13 @@ import type { DialContext } from '../plugins/contract/index.ts';
 import type { HostPort } from './host-port.ts';
 import type { ProxyTerms } from './proxy-options.ts';
 
-/** RST: the peer sees a reset, and cannot take it for an end. */
+/**
+ * RST: the peer sees a reset, and cannot take it for an end. While our end is still being sent libuv refuses it, and Node
+ * then forgets the handle, which stays open for ever; such a socket is closed.
+ */
 export const reset = (socket: Socket) => (): void => {
-  socket.resetAndDestroy();
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
 };
 
 /**

@@ -47,6 +47,7 @@ export const exec = defineTransport({
   summary: 'starts a command for each connection, without a shell',
   literal: true,
   diesWithPeer: true,
+  personal: ['target', 'cwd', 'env'],
   reach: () => 'local',
   options: {
     user: { type: 'string', help: 'run as this user, with all its groups (only root can)' },
@@ -70,6 +71,9 @@ export const exec = defineTransport({
   parse({ target, words, options, resolvePath }): ExecAddress {
     const [name, ...args] = words ?? splitWords(target);
     if (name === undefined || name === '') throw new Error('there is no command');
+    if (name.includes('{identity}')) throw new Error('{identity} may not stand in the name of the program');
+    if (args.some((word) => word.startsWith('{identity}')))
+      throw new Error('{identity} may not stand at the start of an argument, where it could be taken for an option');
     return { words: [name.includes('/') ? resolvePath(name) : name, ...args], ...options };
   },
 

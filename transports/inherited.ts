@@ -8,19 +8,22 @@ import { writeSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
 import { defineTransport, type Inbound, type ListenContext, type Listener } from '../plugins/contract/index.ts';
 import { boundHostPort, formatHostPort, reachOf } from './host-port.ts';
-import { ACCEPT, BACKLOG, closedBy, peerAddress } from './listening.ts';
+import { receive, type Arrived } from './arrivals.ts';
+import { ACCEPT, BACKLOG, closedBy } from './listening.ts';
 import { reset } from './connecting.ts';
+import { unixPeers, type UnixPeers } from './unix-peer.ts';
 
 /** systemd passes descriptors from 3 on. */
 const FIRST = 3;
 
-const toInbound = (socket: Socket): Inbound => {
-  const isTcp = socket.remoteAddress !== undefined;
+const toInbound = ({ raw, peer, arrival }: Arrived, peers: UnixPeers): Inbound => {
+  const isTcp = raw.remoteAddress !== undefined;
   return {
-    stream: socket,
-    handle: socket,
-    peer: { address: peerAddress(socket) },
-    ...(isTcp && { abort: reset(socket) }),
+    stream: raw,
+    handle: raw,
+    peer: { address: peer },
+    arrival,
+    ...(isTcp ? { abort: reset(raw) } : peers.credentials(raw)),
   };
 };
 
@@ -36,8 +39,13 @@ function isConnection(fd: number): boolean {
   }
 }
 
-async function acceptFrom(fd: number, name: string, { accept, log, signal }: ListenContext): Promise<Listener> {
-  const server = createServer(ACCEPT, (socket) => accept(toInbound(socket)));
+async function acceptFrom(fd: number, name: string, context: ListenContext): Promise<Listener> {
+  const { accept, log, signal } = context;
+  const peers = await unixPeers(context.proofs);
+  const server = createServer(
+    ACCEPT,
+    receive(context, (arrived) => accept(toInbound(arrived, peers))),
+  );
   server.listen({ fd, backlog: BACKLOG });
   await once(server, 'listening');
   server.on('error', (error) => log.warn('accept failed', { reason: error.message }));
@@ -47,14 +55,17 @@ async function acceptFrom(fd: number, name: string, { accept, log, signal }: Lis
   return {
     address: `${name}${where}`,
     reach: isTcp ? reachOf(info.address) : 'local',
+    renew: peers.renew,
     closed: closedBy(server, signal),
   };
 }
 
-function acceptOnce(fd: number, name: string, { accept }: ListenContext): Listener {
+async function acceptOnce(fd: number, name: string, context: ListenContext): Promise<Listener> {
+  const peers = await unixPeers(context.proofs);
   const socket = openConnection(fd);
   const { localAddress } = socket;
-  setImmediate(() => accept(toInbound(socket)));
+  const take = receive(context, (arrived) => context.accept(toInbound(arrived, peers)));
+  setImmediate(() => take(socket));
   return {
     address: `${name} (a connection)`,
     reach: localAddress === undefined ? 'local' : reachOf(localAddress),
@@ -102,6 +113,7 @@ export const fd = defineTransport({
       throw new Error(`expected the number of a descriptor, got ${JSON.stringify(target)}`);
     return { fd: Number(target) };
   },
+  proves: () => ['uid', 'gid'],
   occupies: (address) => `descriptor ${address.fd}`,
   listen: (address, context) => listenOn(address.fd, `fd:${address.fd}`, context),
 });
@@ -116,6 +128,7 @@ export const systemd = defineTransport({
   capabilities: ['half-close', 'hand-off'],
 
   parse: ({ target }) => ({ name: target }),
+  proves: () => ['uid', 'gid'],
   occupies: ({ name }) => `systemd:${name}`,
   listen: async ({ name }, context) => listenOn(findDescriptor(name, process.env), `systemd:${name}`, context),
 });

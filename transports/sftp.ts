@@ -70,6 +70,7 @@ export const sftp = defineTransport({
   },
   capabilities: ['half-close', 'proves-end', 'tells-cut', 'diagnostics', 'exit-status'],
   diesWithPeer: true,
+  personal: ['target', 'start'],
   services: ['sftp'],
   reach: () => 'local',
 

@@ -1,9 +1,10 @@
 /** `tcp://HOST:PORT`: no Nagle, keepalive, happy eyeballs; a cut is a reset. */
 import { createServer, type AddressInfo } from 'node:net';
 import { defineTransport } from '../plugins/contract/index.ts';
+import { receive } from './arrivals.ts';
 import { reset } from './connecting.ts';
 import { boundHostPort, formatHostPort, parseHostPort, reachOf } from './host-port.ts';
-import { ACCEPT, bind, closedBy, peerAddress, tune } from './listening.ts';
+import { ACCEPT, bind, closedBy, tune } from './listening.ts';
 import { inspectProxy, reachThrough, viaOf } from './proxy-environment.ts';
 import { PROXY_OPTIONS, parseProxy } from './proxy-options.ts';
 import { dialTcp } from './tcp-dial.ts';
@@ -35,11 +36,12 @@ export const tcp = defineTransport({
   inspect: (address, role) => inspectProxy(address, role),
   occupies: (address) => (address.port === 0 ? undefined : `tcp ${formatHostPort(address)}`),
 
-  async listen({ host, port, keepalive }, { accept, log, signal }) {
-    const server = createServer(ACCEPT, (socket) => {
-      tune(socket, keepalive);
-      accept({ stream: socket, handle: socket, peer: { address: peerAddress(socket) }, abort: reset(socket) });
-    });
+  async listen({ host, port, keepalive }, context) {
+    const { accept, log, signal } = context;
+    const take = receive(context, ({ raw, peer, arrival }) =>
+      accept({ stream: raw, handle: raw, peer: { address: peer }, arrival, abort: reset(raw) }),
+    );
+    const server = createServer(ACCEPT, (socket) => take(tune(socket, keepalive)));
     await bind(server, { host, port }, log);
     const bound = boundHostPort(server.address() as AddressInfo);
     return { address: `tcp://${formatHostPort(bound)}`, reach: reachOf(bound.host), closed: closedBy(server, signal) };

@@ -6,7 +6,9 @@ import { X509Certificate, constants, createHash, createPrivateKey, type KeyObjec
 
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import type { ConnectionOptions, TLSSocket, TlsOptions } from 'node:tls';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
+import type { Proof } from '../plugins/contract/index.ts';
+import type { ServerCredentials } from './tls-serve.ts';
 import type { TlsNames } from './tls-options.ts';
 
 /** ms. An honest handshake takes two round trips; a silent or dripping peer is cut then, whatever it sends. */
@@ -51,14 +53,26 @@ export async function readAuthorities(file: string, option = 'ca'): Promise<stri
   return ca;
 }
 
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+const splitCertificates = (pem: string): X509Certificate[] =>
+  (pem.match(CERTIFICATES) ?? []).map((one) => new X509Certificate(one));
+
 /** AES with 128 bits first: as safe in practice, and faster than with 256. A client without AES in hardware has its say not. */
 const CIPHERS = {
   ciphers: 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256',
   honorCipherOrder: true,
 } as const;
 
-/** What `tls.createServer` and `https.createServer` need; asks for client certificates where there is a `ca`. */
-export async function serverOptions(names: TlsNames, pair: KeyPair): Promise<TlsOptions> {
+/**
+ * What a server needs. Client certificates are asked for, and demanded, where there is a `ca`; without one they are asked
+ * for where a rule knows one by its key (`pin`), and nothing else about them counts.
+ */
+export async function serverCredentials(
+  names: TlsNames,
+  pair: KeyPair,
+  proofs: readonly Proof[],
+): Promise<ServerCredentials> {
   const base = {
     ...CIPHERS,
     cert: pair.cert,
@@ -66,10 +80,14 @@ export async function serverOptions(names: TlsNames, pair: KeyPair): Promise<Tls
     minVersion: 'TLSv1.3',
     handshakeTimeout: HANDSHAKE_DEADLINE,
   } as const;
-  if (names.ca === undefined) return base;
-  const ca = await readAuthorities(names.ca);
   // A ticket would let a client in again without its certificate, also after its authority was removed.
-  return { ...base, ca, requestCert: true, rejectUnauthorized: true, secureOptions: constants.SSL_OP_NO_TICKET };
+  const asking = { ...base, requestCert: true, secureOptions: constants.SSL_OP_NO_TICKET };
+  if (names.ca !== undefined) {
+    const ca = await readAuthorities(names.ca);
+    return { options: { ...asking, ca, rejectUnauthorized: true }, authorities: splitCertificates(ca) };
+  }
+  const isAsked = proofs.includes('pin');
+  return { options: isAsked ? { ...asking, rejectUnauthorized: false } : base, authorities: [] };
 }
 
 /** What `tls.connect` and `https.request` need. A pin alone replaces the check of chain and name. */

@@ -1,6 +1,6 @@
 /** The options that `tls` and `wss` share, and what can be checked of them without reading a file. Pure. */
 import { hostname } from 'node:os';
-import type { ParseInput } from '../plugins/contract/index.ts';
+import type { ParseInput, Proof } from '../plugins/contract/index.ts';
 import { formatHostPort } from './host-port.ts';
 
 export const TLS_OPTIONS = {
@@ -41,6 +41,9 @@ export function parseTlsNames({ options, role, resolvePath }: ParseInput<typeof 
   if (cert !== 'self' && (cert === undefined) !== (key === undefined)) throw new Error('"cert" and "key" go together');
   return { cert, key, ca, pin, servername };
 }
+
+/** A key is proved by the handshake itself, a name only by an authority. */
+export const provenBy = ({ ca }: TlsNames): readonly Proof[] => (ca === undefined ? ['pin'] : ['pin', 'san', 'spiffe']);
 
 /** What a client of a `cert=self` source would dial: a name instead of 0.0.0.0, and the pin. */
 export function pinnedAddress(scheme: string, host: string, port: number, path: string, pin: string): string {

@@ -1,14 +1,16 @@
 /** `tls://HOST:PORT`: TLS 1.3 over TCP (tls-connection.ts). */
 import { createServer, type AddressInfo } from 'node:net';
 import { defineTransport } from '../plugins/contract/index.ts';
+import { receive } from './arrivals.ts';
+import { reset } from './connecting.ts';
 import { boundHostPort, formatHostPort, parseHostPort, reachOf } from './host-port.ts';
 import { ACCEPT, bind, closedBy, tune } from './listening.ts';
 import { inspectProxy, reachThrough, viaOf } from './proxy-environment.ts';
 import { PROXY_OPTIONS, parseProxy } from './proxy-options.ts';
 import { TCP_OPTIONS } from './tcp.ts';
-import { TLS_OPTIONS, parseTlsNames, pinnedAddress } from './tls-options.ts';
+import { TLS_OPTIONS, parseTlsNames, pinnedAddress, provenBy } from './tls-options.ts';
 
-const loadTls = () => Promise.all([import('./tls-credentials.ts'), import('./tls-connection.ts')]);
+const loadTls = () => Promise.all([import('./tls-serve.ts'), import('./tls-connection.ts')]);
 
 export const tls = defineTransport({
   contract: 1,
@@ -40,6 +42,7 @@ export const tls = defineTransport({
   }),
   reach: (address) => reachThrough(address),
   via: (address) => viaOf(address),
+  proves: (address) => provenBy(address),
   occupies: (address) => (address.port === 0 ? undefined : `tcp ${formatHostPort(address)}`),
   inspect: async (address, role) => [
     ...(await (await import('./tls-credentials.ts')).inspectTls(address)),
@@ -47,18 +50,34 @@ export const tls = defineTransport({
   ],
 
   async listen(address, context) {
-    const { log, signal, folders } = context;
-    const [{ serverOptions }, { serveHandshakes, sourceKeyPair }] = await loadTls();
-    const { pin, ...pair } = await sourceKeyPair(address, () => folders.state);
-    const options = await serverOptions(address, pair);
-    const handshake = serveHandshakes(options, address.truncationIsEnd, context);
-    const server = createServer(ACCEPT, (raw) => handshake(tune(raw, address.keepalive)));
+    const { accept, log, signal, protocols } = context;
+    const [{ TlsServer }, { agreed, alpnFor, cut, readSource, renewal }] = await loadTls();
+    const { credentials, pin } = await readSource(address, context);
+    const secure = new TlsServer(credentials, {
+      more: { ...alpnFor(protocols), pauseOnConnect: true },
+      truncationIsEnd: address.truncationIsEnd,
+      log,
+      secured: ({ socket, raw, peer, arrival, certificate }) => {
+        const shown = certificate && { credentials: { certificate } };
+        accept({
+          stream: socket,
+          peer: { address: peer },
+          arrival,
+          abort: cut(socket, reset(raw)),
+          ...agreed(socket),
+          ...shown,
+        });
+      },
+    });
+    const take = receive(context, (arrived) => secure.handshake(arrived));
+    const server = createServer(ACCEPT, (raw) => take(tune(raw, address.keepalive)));
     await bind(server, { host: address.host, port: address.port }, log);
     const bound = boundHostPort(server.address() as AddressInfo);
     return {
       address: `tls://${formatHostPort(bound)}`,
       ...(pin === undefined ? {} : { dial: pinnedAddress('tls', bound.host, bound.port, '', pin) }),
       reach: reachOf(bound.host),
+      renew: renewal(address, context, secure),
       closed: closedBy(server, signal),
     };
   },

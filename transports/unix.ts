@@ -2,9 +2,11 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { defineTransport } from '../plugins/contract/index.ts';
+import { receive } from './arrivals.ts';
 import { connectSocket } from './connecting.ts';
 import { ACCEPT } from './listening.ts';
 import { SOCKET_FILE_OPTIONS, parseMode, parseSocketPath, socketOwner } from './unix-options.ts';
+import { inspectUnixPeers, unixPeers } from './unix-peer.ts';
 
 export const unix = defineTransport({
   contract: 1,
@@ -15,6 +17,7 @@ export const unix = defineTransport({
   options: SOCKET_FILE_OPTIONS,
   capabilities: ['half-close', 'hand-off'],
   diesWithPeer: true,
+  personal: ['target'],
 
   parse: ({ target, options, resolvePath }) => ({
     path: parseSocketPath(target, resolvePath),
@@ -24,17 +27,24 @@ export const unix = defineTransport({
   }),
   occupies: ({ path }) => `unix:${path}`,
   reach: () => 'local',
-  inspect: async (address, role) =>
-    role === 'source' ? (await import('./unix-socket-file.ts')).inspectSocketFile(address) : [],
+  proves: () => ['uid', 'gid'],
+  async inspect(address, role, proofs = []) {
+    if (role === 'sink') return [];
+    const { inspectSocketFile } = await import('./unix-socket-file.ts');
+    return [...(await inspectSocketFile(address)), ...(await inspectUnixPeers(proofs))];
+  },
 
-  async listen(address, { accept, log, signal, folders }) {
+  async listen(address, context) {
+    const { accept, log, signal, folders } = context;
     const [{ listenAt }, owner] = await Promise.all([import('./unix-socket-file.ts'), socketOwner(address)]);
-    const server = createServer(ACCEPT, (socket) =>
-      accept({ stream: socket, handle: socket, peer: { address: 'unix' } }),
+    const peers = await unixPeers(context.proofs);
+    const take = receive(context, ({ raw, peer, arrival }) =>
+      accept({ stream: raw, handle: raw, peer: { address: peer }, arrival, ...peers.credentials(raw) }),
     );
+    const server = createServer(ACCEPT, take);
     const { path, unpublish } = await listenAt(server, address.path, owner, { log, runtime: folders.runtime });
     const stopped = signal.aborted ? Promise.resolve() : once(signal, 'abort');
-    return { address: `unix:${path}`, reach: 'local', closed: stopped.then(unpublish) };
+    return { address: `unix:${path}`, reach: 'local', renew: peers.renew, closed: stopped.then(unpublish) };
   },
 
   async dial({ path }, { signal }) {

@@ -6,13 +6,10 @@
  * Loaded when a link needs it: `node:http` alone takes as long to load as all the rest of us.
  */
 import { createServer as createHttpServer, type IncomingMessage, type Server as HttpServer } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { TlsOptions } from 'node:tls';
 import { WebSocketServer, type Server } from 'ws';
-import type { Admitted, Log } from '../plugins/contract/index.ts';
-import { peerAddress } from './listening.ts';
+import type { Admitted, Arrival, Credentials, Log } from '../plugins/contract/index.ts';
 import type { Upgraded } from './websocket-stream.ts';
 import { UpgradedWebSocket } from './websocket-upgrade.ts';
 
@@ -30,9 +27,16 @@ export interface Route {
   /** The subprotocols that it speaks, the best first. */
   readonly subprotocols: readonly string[];
   readonly log: Log;
-  /** Who shows this token, if they may connect. */
-  admit(token: string | undefined, peer: string): Admitted | undefined;
-  accept(upgraded: Upgraded, subprotocol: string, peer: string, admitted: Admitted): void;
+  /** Who shows this, if they may connect. */
+  admit(credentials: Credentials, peer: string): Admitted | undefined;
+  accept(upgraded: Upgraded, subprotocol: string, visitor: Visitor): void;
+}
+
+/** Who is on a connection, as far as it is known before a request comes, and then with what the request shows. */
+export interface Visitor {
+  readonly peer: string;
+  readonly arrival: Arrival;
+  readonly credentials: Credentials;
 }
 
 const STATUS: Readonly<Record<number, string>> = {
@@ -46,9 +50,17 @@ export class WebSocketHost {
   readonly server: HttpServer;
   readonly #routes = new Map<string, Route>();
   readonly #upgrader: Server<typeof UpgradedWebSocket>;
+  readonly #visitors = new WeakMap<Duplex, Visitor>();
+  readonly #speak: (socket: Duplex) => void;
 
-  private constructor(server: HttpServer) {
+  /** Not yet listening: the caller binds `server`. @param receive takes accepted sockets, and gives them back by `welcome` */
+  constructor(receive: (raw: Socket) => void) {
+    const server = createHttpServer(HTTP_LIMITS);
     this.server = server;
+    // HTTP begins when we say so: after the core has let the connection go on, and after TLS
+    const [speak] = server.listeners('connection');
+    this.#speak = (socket) => Reflect.apply(speak as (socket: Duplex) => void, server, [socket]);
+    server.removeAllListeners('connection').on('connection', receive);
     this.#upgrader = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -65,11 +77,10 @@ export class WebSocketHost {
     server.on('clientError', (_error, socket) => socket.destroy());
   }
 
-  /** Not yet listening: the caller binds `server`. */
-  static create(tls: TlsOptions | undefined): WebSocketHost {
-    return new WebSocketHost(
-      tls === undefined ? createHttpServer(HTTP_LIMITS) : createHttpsServer({ ...HTTP_LIMITS, ...tls }),
-    );
+  /** Speaks HTTP with somebody who has come: on an accepted socket, or on TLS over it. */
+  welcome(socket: Duplex, visitor: Visitor): void {
+    this.#visitors.set(socket, visitor);
+    this.#speak(socket);
   }
 
   get isUnused(): boolean {
@@ -94,20 +105,18 @@ export class WebSocketHost {
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => {}); // first of all: a reset in the middle of this ends the process otherwise
     const route = this.#routes.get(pathOf(request) ?? '');
-    if (route === undefined) return refuse(socket, 404);
+    const known = this.#visitors.get(socket);
+    if (route === undefined || known === undefined) return refuse(socket, 404);
     const { origin } = request.headers;
     if (origin !== undefined && !route.origins.includes(origin)) {
-      route.log.warn('connection refused', {
-        peer: peerAddress(request.socket),
-        reason: `origin ${origin} is not allowed`,
-      });
+      route.log.warn('connection refused', { peer: known.peer, reason: `origin ${origin} is not allowed` });
       return refuse(socket, 403);
     }
-    const peer = peerAddress(request.socket);
-    const admitted = route.admit(tokenOf(request), peer);
-    if (admitted === undefined) return refuse(socket, 401);
+    const token = tokenOf(request);
+    const visitor = token === undefined ? known : { ...known, credentials: { ...known.credentials, token } };
+    if (route.admit(visitor.credentials, visitor.peer) === undefined) return refuse(socket, 401);
     this.#upgrader.handleUpgrade(request, socket, head, ({ upgraded, protocol }) => {
-      if (upgraded !== undefined) route.accept({ ...upgraded, isClient: false }, protocol, peer, admitted);
+      if (upgraded !== undefined) route.accept({ ...upgraded, isClient: false }, protocol, visitor);
     });
   }
 }

@@ -1,12 +1,13 @@
 /** The source side of WebSockets: links share one server a place. Loaded when a link needs it, as `node:http` is slow to load. */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import type { TlsOptions } from 'node:tls';
-import type { Folders, ListenContext, Listener } from '../plugins/contract/index.ts';
+import type { ListenContext, Listener } from '../plugins/contract/index.ts';
+import { receive } from './arrivals.ts';
 import { boundHostPort, formatHostPort, reachOf, type HostPort } from './host-port.ts';
 import { bind } from './listening.ts';
-import { pinnedAddress, type TlsNames } from './tls-options.ts';
+import { pinnedAddress } from './tls-options.ts';
 import { socketOwner } from './unix-options.ts';
+import { unixPeers } from './unix-peer.ts';
 import { listenAt } from './unix-socket-file.ts';
 import { placeOf, type WebSocketAddress } from './websocket-address.ts';
 import { WebSocketHost } from './websocket-host.ts';
@@ -18,36 +19,66 @@ interface SharedHost {
   readonly address: string;
   readonly bound: HostPort | undefined;
   readonly pin: string | undefined;
+  /** Of its links: what any of them asks for is asked of everybody who comes. */
+  readonly contexts: Set<ListenContext>;
+  renew(): Promise<() => void>;
   close(): Promise<void>;
 }
 
 /** Hosts by place: the first link opens one, the last closes it. */
 const hosts = new Map<string, Promise<SharedHost>>();
 
-/** What the server of a `wss` source needs, and the pin of a certificate that we made. */
-async function readTls(tls: TlsNames, folders: Folders): Promise<{ options: TlsOptions; pin: string | undefined }> {
-  const [{ serverOptions }, { sourceKeyPair }] = await Promise.all([
-    import('./tls-credentials.ts'),
-    import('./tls-connection.ts'),
-  ]);
-  const pair = await sourceKeyPair(tls, () => folders.state);
-  return { options: await serverOptions(tls, pair), pin: pair.pin };
+/** What the first link of a host says; `proofs` are those of all its links. */
+type HostContext = Pick<ListenContext, 'log' | 'folders' | 'arrive' | 'proofs'>;
+
+type Unbound = Pick<SharedHost, 'host' | 'pin' | 'renew'>;
+
+/** WebSockets over plain sockets. */
+async function plainHost(context: HostContext): Promise<Unbound> {
+  const peers = await unixPeers(context.proofs);
+  const host = new WebSocketHost(
+    receive(context, ({ raw, peer, arrival }) =>
+      host.welcome(raw, { peer, arrival, credentials: {}, ...peers.credentials(raw) }),
+    ),
+  );
+  return { host, pin: undefined, renew: peers.renew };
 }
 
-async function openHost({ tls, place }: WebSocketAddress, { log, folders }: ListenContext): Promise<SharedHost> {
-  const secure = tls && (await readTls(tls, folders));
-  const host = WebSocketHost.create(secure?.options);
-  const shared = { host, credentials: JSON.stringify(tls ?? null), pin: secure?.pin };
+/** WebSockets over TLS. */
+async function secureHost(tls: NonNullable<WebSocketAddress['tls']>, context: HostContext): Promise<Unbound> {
+  const [{ TlsServer }, { readSource, renewal }] = await Promise.all([
+    import('./tls-serve.ts'),
+    import('./tls-connection.ts'),
+  ]);
+  const { credentials, pin } = await readSource(tls, context);
+  const secure = new TlsServer(credentials, {
+    more: { ALPNProtocols: ['http/1.1'] },
+    truncationIsEnd: true, // WebSocket has an end of its own
+    log: context.log,
+    secured: ({ socket, peer, arrival, certificate }) =>
+      host.welcome(socket, { peer, arrival, credentials: certificate ? { certificate } : {} }),
+  });
+  const host = new WebSocketHost(receive(context, (arrived) => secure.handshake(arrived)));
+  return { host, pin, renew: renewal(tls, context, secure) };
+}
+
+async function openHost({ tls, place }: WebSocketAddress, first: ListenContext): Promise<SharedHost> {
+  const { log, folders } = first;
+  const contexts = new Set([first]);
+  const context = { ...first, proofs: () => [...contexts].flatMap(({ proofs }) => proofs()) };
+  const unbound = tls === undefined ? await plainHost(context) : await secureHost(tls, context);
+  const { server } = unbound.host;
+  const shared = { ...unbound, contexts, credentials: JSON.stringify(tls ?? null) };
   if (place.kind === 'unix') {
-    const { path, unpublish } = await listenAt(host.server, place.path, await socketOwner(place), {
+    const { path, unpublish } = await listenAt(server, place.path, await socketOwner(place), {
       log,
       runtime: folders.runtime,
     });
     return { ...shared, address: path, bound: undefined, close: unpublish };
   }
-  await bind(host.server, { host: place.host, port: place.port }, log);
-  const bound = boundHostPort(host.server.address() as AddressInfo);
-  const close = async (): Promise<void> => void host.server.close();
+  await bind(server, { host: place.host, port: place.port }, log);
+  const bound = boundHostPort(server.address() as AddressInfo);
+  const close = async (): Promise<void> => void server.close();
   return { ...shared, address: formatHostPort(bound), bound, close };
 }
 
@@ -73,23 +104,28 @@ async function shareHost(
 export async function listenWebSocket(address: WebSocketAddress, context: ListenContext): Promise<Listener> {
   const { key, shared } = await shareHost(address, context);
   const { accept, log, signal } = context;
+  if (!shared.contexts.has(context)) {
+    shared.contexts.add(context);
+    (await shared.renew())();
+  }
   shared.host.add(address.path, {
     origins: address.origins,
     subprotocols: subprotocolsFor(context.protocols),
     log,
     admit: context.admit,
-    accept(upgraded, subprotocol, peer, admitted) {
+    accept(upgraded, subprotocol, { peer, ...shown }) {
       const isSession = subprotocol === SESSION_SUBPROTOCOL;
       const marked = isSession || subprotocol === BYTES_SUBPROTOCOL;
       const stream = new WebSocketStream(upgraded, { marked, ping: address.ping });
       if (!marked) log.info('a plain WebSocket peer: an end is a close, and closes both directions', { peer });
       const protocol = isSession && ({ protocol: 'session' } as const);
-      accept({ stream, peer: { address: peer }, abort: (reason) => stream.abort(reason), ...protocol, ...admitted });
+      accept({ stream, peer: { address: peer }, abort: (reason) => stream.abort(reason), ...protocol, ...shown });
     },
   });
   const closed = async (): Promise<void> => {
     if (!signal.aborted) await once(signal, 'abort');
     shared.host.remove(address.path);
+    shared.contexts.delete(context);
     if (!shared.host.isUnused) return;
     hosts.delete(key);
     await shared.close();
@@ -101,6 +137,7 @@ export async function listenWebSocket(address: WebSocketAddress, context: Listen
       : `ws+unix:${shared.address}:${address.path}`,
     ...(bound && pin ? { dial: pinnedAddress('wss', bound.host, bound.port, address.path, pin) } : {}),
     reach: bound ? reachOf(bound.host) : 'local',
+    renew: shared.renew,
     closed: closed(),
   };
 }

@@ -6,8 +6,9 @@ import { defineTransport, type OptionSpecs, type ParseInput, type Transport } fr
 import { formatHostPort } from './host-port.ts';
 import { inspectProxy, reachThrough, viaOf } from './proxy-environment.ts';
 import { PROXY_OPTIONS } from './proxy-options.ts';
-import { TLS_OPTIONS, parseTlsNames } from './tls-options.ts';
+import { TLS_OPTIONS, parseTlsNames, provenBy } from './tls-options.ts';
 import { SOCKET_FILE_OPTIONS, parseMode, parseSocketPath } from './unix-options.ts';
+import { inspectUnixPeers } from './unix-peer.ts';
 import { HTTP_OPTIONS, parseHttp, placeOf, splitTarget, type WebSocketAddress } from './websocket-address.ts';
 
 /** One transport for each scheme: they differ in grammar and options, and in what is below the WebSocket. */
@@ -36,11 +37,15 @@ function webSocket<const S extends OptionSpecs>(
       address.place.kind === 'tcp' && address.place.port === 0
         ? undefined
         : `web server ${placeOf(address)}, path ${address.path}`,
-    async inspect({ tls, place }, role) {
-      if (place.kind === 'unix')
-        return role === 'source' ? (await import('./unix-socket-file.ts')).inspectSocketFile(place) : [];
-      const ofTls = tls === undefined ? [] : await (await import('./tls-credentials.ts')).inspectTls(tls);
-      return [...ofTls, ...(await inspectProxy(place, role))];
+    proves: ({ tls, place }) => (tls === undefined ? (place.kind === 'unix' ? ['uid', 'gid'] : []) : provenBy(tls)),
+    async inspect({ tls, place }, role, proofs = []) {
+      if (place.kind === 'tcp') {
+        const ofTls = tls === undefined ? [] : await (await import('./tls-credentials.ts')).inspectTls(tls);
+        return [...ofTls, ...(await inspectProxy(place, role))];
+      }
+      if (role === 'sink') return [];
+      const { inspectSocketFile } = await import('./unix-socket-file.ts');
+      return [...(await inspectSocketFile(place)), ...(await inspectUnixPeers(proofs))];
     },
     listen: async (address, context) => (await import('./websocket-listen.ts')).listenWebSocket(address, context),
 

@@ -1,5 +1,6 @@
 /** `sluice check`: what would run, what each pair cannot carry, and what is missing. Starts nothing. */
-import { loadConfiguration, readIdentities, type Loaded } from '../config/load.ts';
+import { proofsIn, readIdentities, showEntry } from '../config/identities.ts';
+import { loadConfiguration, type Loaded } from '../config/load.ts';
 import { viaOf, type Address } from '../address.ts';
 import { reasonOf } from '../errors.ts';
 import { locateConfig } from '../config/locate.ts';
@@ -9,7 +10,9 @@ import type { Tunnel } from '../tunnels/tunnel.ts';
 import { inspectAddress, inspectLink, reachFault } from '../inspect.ts';
 import { explainLink, explainWay, type Link } from '../link.ts';
 import { readToken, showReference } from '../token.ts';
+import { describeAccess } from './access-table.ts';
 import { createEnvironment } from './environment.ts';
+import type { Proof } from '../../plugins/contract/index.ts';
 import type { CheckFlags } from './flags.ts';
 
 /** What is wrong comes first; what a pair cannot carry is told once. */
@@ -32,7 +35,7 @@ const part = (title: string, lines: readonly string[]): string =>
 
 /** Who is known, and where `rsh` finds its hosts. */
 function describeOthers({ identities, hosts }: Loaded): string {
-  const known = [...identities].map(([name, reference]) => `  ${name}  ${showReference(reference)}\n`);
+  const known = [...identities].map(([name, entry]) => `  ${name}  ${showEntry(entry)}\n`);
   const found = [...hosts].map(([name, host]) => {
     const via = viaOf(host);
     const more = [host.token && showReference(host.token), via && `through ${via}`].filter(Boolean);
@@ -91,6 +94,14 @@ async function tokenFaults({ identities, hosts, tunnels }: Loaded): Promise<stri
   return faults;
 }
 
+/** 78 if a token cannot be read: then nothing would start. */
+async function printAccess(loaded: Loaded): Promise<number> {
+  process.stdout.write(describeAccess(loaded));
+  const faults = await tokenFaults(loaded);
+  for (const fault of faults) process.stdout.write(`WRONG   ${fault}\n`);
+  return faults.length === 0 ? 0 : 78;
+}
+
 /** Resolves with the exit status: 78 if something is missing, else 0. */
 export async function runCheck(flags: CheckFlags): Promise<number> {
   const { gateway, registry } = await createEnvironment(flags);
@@ -100,9 +111,11 @@ export async function runCheck(flags: CheckFlags): Promise<number> {
   }
   const file = locateConfig(flags.config, process.env);
   const loaded = await loadConfiguration(file, registry);
-  const { links } = loaded;
+  if (flags.access) return printAccess(loaded);
+  const { links, identities } = loaded;
+  const proofsOf = (name: string): readonly Proof[] => proofsIn(identities.get(name) ?? {});
   for (const tunnel of tunnelsOf(loaded.tunnels)) gateway.tunnels.add(tunnel);
-  const faults = await Promise.all(links.map(inspectLink));
+  const faults = await Promise.all(links.map((link) => inspectLink(link, proofsOf)));
   const others = [...(await tunnelFaults(loaded)), ...(await tokenFaults(loaded))];
   for (const [index, link] of links.entries()) process.stdout.write(`${describe(link, faults[index] ?? [])}\n`);
   process.stdout.write(describeTunnels(loaded) + describeOthers(loaded));

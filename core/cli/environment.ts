@@ -14,6 +14,8 @@ export interface Environment {
   readonly log: CoreLog;
   readonly registry: Registry;
   readonly gateway: Gateway;
+  /** The transports anew, without what a configuration's plugins have added. @throws SluiceError SLUICE_PLUGIN */
+  freshRegistry(): Promise<Registry>;
   /** From now on an end of standard input is a cut. */
   interrupt(): void;
 }
@@ -100,11 +102,16 @@ export async function createEnvironment(
   const options = gatewayOptions(isStandIn && output.isTTY, isStandIn, tunnels);
   const { registry, gateway } = await compose({ log, folders: createFolders(process.env), transports, options });
   const { plugin: plugins = [] } = flags;
-  if (plugins.length > 0) await (await import('../loader.ts')).addPlugins(plugins, process.cwd(), registry);
+  const addPlugins = async (to: Registry): Promise<Registry> => {
+    if (plugins.length > 0) await (await import('../loader.ts')).addPlugins(plugins, process.cwd(), to);
+    return to;
+  };
+  await addPlugins(registry);
   return {
     log,
     registry,
     gateway,
+    freshRegistry: () => addPlugins(new Registry(transports)),
     interrupt: () => (isInterrupted = true),
   };
 }

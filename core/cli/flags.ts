@@ -44,6 +44,19 @@ export interface ConfigFlags extends GlobalFlags {
   readonly config?: string;
 }
 
+export interface AuthorizeFlags extends ConfigFlags {
+  /** Links whose `allow` gets the name. */
+  readonly link?: readonly string[];
+  readonly certificate?: true;
+  /** A certificate request of the client's. */
+  readonly request?: string;
+  readonly days?: number;
+  /** Where the secret goes; `-` is standard output. */
+  readonly out?: string;
+  readonly replace?: true;
+}
+
 export interface CheckFlags extends ConfigFlags {
   readonly schema?: true;
+  readonly access?: true;
 }

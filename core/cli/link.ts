@@ -61,7 +61,10 @@ function locate(config: string | undefined, names: readonly string[]): string {
 async function knowAllowed({ allow = [], config }: LinkFlags, { gateway, registry }: Environment): Promise<void> {
   const names = allow.filter((name) => name !== ANYONE);
   if (names.length === 0) return;
-  const { loadConfiguration, readIdentities } = await import('../config/load.ts');
+  const [{ loadConfiguration }, { readIdentities }] = await Promise.all([
+    import('../config/load.ts'),
+    import('../config/identities.ts'),
+  ]);
   const { identities } = await loadConfiguration(locate(config, names), registry);
   assertKnown(names, [...identities.keys()]);
   gateway.know(await readIdentities(identities));

@@ -2,7 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../options.ts';
 import { VERSION } from '../version.ts';
-import type { CheckFlags, ConfigFlags, LinkFlags, TransportsFlags, TunnelFlags } from './flags.ts';
+import type { AuthorizeFlags, CheckFlags, ConfigFlags, LinkFlags, TransportsFlags, TunnelFlags } from './flags.ts';
 
 const repeated = (value: string, earlier: readonly string[] = []): string[] => [...earlier, value];
 
@@ -10,6 +10,13 @@ function duration(value: string): number {
   const milliseconds = value === 'off' ? 0 : parseDuration(value);
   if (milliseconds === undefined) throw new InvalidArgumentError('expected a duration such as 20s or 5m, or "off".');
   return milliseconds;
+}
+
+function days(value: string): number {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 1 || number > 7300)
+    throw new InvalidArgumentError('expected a number of days, 1 to 7300.');
+  return number;
 }
 
 const withCommandFlags = (command: Command): Command =>
@@ -69,6 +76,8 @@ export function createProgram(exit: (status: number) => void): Command {
   addTunnel(program, exit);
   addRun(program, exit);
   addCheck(program, exit);
+  addAuthorize(program, exit);
+  addRevoke(program, exit);
   addTransports(program);
   return program;
 }
@@ -225,11 +234,51 @@ function addCheck(program: Command, exit: (status: number) => void): void {
     .summary('validate a configuration; start nothing')
     .description('Validates a configuration, prints what would run and what a pair cannot carry, and starts nothing.');
   withConfigFlag(check)
+    .option('--access', 'print who can reach what, and how each proves who they are, instead')
     .option('--schema', 'print the JSON Schema of a configuration, for editors, instead')
     .addHelpText('after', examples('sluice check -c sluice.yaml', 'sluice check --schema > sluice.schema.json'))
     .action(async (flags: CheckFlags) => {
       const { runCheck } = await import('./check.ts');
       exit(await runCheck(flags));
+    });
+}
+
+function addAuthorize(program: Command, exit: (status: number) => void): void {
+  const authorize = program
+    .command('authorize')
+    .summary('let somebody in: make a token or a certificate')
+    .description(
+      'Makes a token for NAME (or a certificate), writes its entry into the configuration, and prints what the client needs.',
+    )
+    .argument('<name>', 'name of the identity')
+    .option('--link <name>', 'allow it on this link, too (may be repeated)', repeated)
+    .option('--certificate', 'a key and a client certificate, signed by our own small authority, instead of a token')
+    .option('--request <file>', 'sign this certificate request instead: the key stays with the client')
+    .option('--days <number>', 'how long a certificate is good (default 825)', days)
+    .option(
+      '--out <file>',
+      'where the secret goes (default NAME.token, or NAME.pem and NAME.key); "-" is standard output',
+    )
+    .option('--replace', 'take from an identity of that name what it has');
+  withConfigFlag(authorize)
+    .addHelpText('after', examples('sluice authorize laptop --link borg', 'sluice authorize desk --request desk.csr'))
+    .action(async (name: string, flags: AuthorizeFlags) => {
+      const { runAuthorize } = await import('./authorize.ts');
+      exit(await runAuthorize(name, flags));
+    });
+}
+
+function addRevoke(program: Command, exit: (status: number) => void): void {
+  const revoke = program
+    .command('revoke')
+    .summary('let somebody in no more')
+    .description('Takes from NAME what proves it; a gateway that runs closes its connections within two seconds.')
+    .argument('<name>', 'name of the identity');
+  withConfigFlag(revoke)
+    .addHelpText('after', examples('sluice revoke laptop'))
+    .action(async (name: string, flags: ConfigFlags) => {
+      const { runRevoke } = await import('./authorize.ts');
+      exit(await runRevoke(name, flags));
     });
 }
 

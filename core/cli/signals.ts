@@ -16,11 +16,12 @@ export interface Signalled {
   status(): Promise<number | undefined>;
 }
 
-/** Drains at the first signal: 0 if all connections finished, 255 if some had to be cut. */
-export function watchAsGateway(gateway: Gateway, log: CoreLog): Signalled {
+/** Drains at the first signal, but for a HUP where that is a reload: 0 if all connections finished, 255 if some had to be cut. */
+export function watchAsGateway(gateway: Gateway, log: CoreLog, reload?: () => void): Signalled {
   let closing: Promise<number> | undefined;
   for (const name of STOPPING) {
     process.on(name, () => {
+      if (name === 'SIGHUP' && reload !== undefined) return closing === undefined ? reload() : undefined;
       if (closing !== undefined) process.exit(statusOfSignal(name));
       log.info('stopping', { signal: name });
       closing = gateway.close();

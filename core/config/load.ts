@@ -1,14 +1,13 @@
 /** From a configuration file to what it says: read, checked as a whole, each mistake with its place; nothing is opened. */
 import { dirname } from 'node:path';
-import { pathResolver, type Address } from '../address.ts';
+import type { Address } from '../address.ts';
 import { SluiceError, reasonOf } from '../errors.ts';
-import { Identities } from '../identities.ts';
 import type { Link } from '../link.ts';
 import { readOwnFile } from '../own-file.ts';
 import type { Registry } from '../registry.ts';
-import { parseTokenReference, readTokenHash, type TokenReference } from '../token.ts';
 import { ConfigDocument, type Mistake } from './document.ts';
 import { Attempts, readEndpoint } from './endpoints.ts';
+import { readIdentityEntries, type IdentityEntry } from './identities.ts';
 import { readLinks } from './links.ts';
 import { readConfiguration, type Configuration } from './schema.ts';
 import { assertNoTunnel, assertTunnel } from '../tunnels/tunnel-address.ts';
@@ -20,7 +19,7 @@ export interface Loaded {
   readonly tunnels: TunnelPlans;
   /** Where `rsh` finds a host. */
   readonly hosts: ReadonlyMap<string, Address>;
-  readonly identities: ReadonlyMap<string, TokenReference>;
+  readonly identities: ReadonlyMap<string, IdentityEntry>;
 }
 
 async function readFile(file: string): Promise<string> {
@@ -60,16 +59,6 @@ function readHosts(
   return { read, mistakes: attempts.mistakes };
 }
 
-function readIdentityNames(identities: Configuration['identities'], folder: string): Read<TokenReference> {
-  const attempts = new Attempts(['identities']);
-  const read = new Map<string, TokenReference>();
-  for (const [name, { token }] of Object.entries(identities ?? {})) {
-    const reference = attempts.try([name, 'token'], () => parseTokenReference(token, pathResolver(folder)));
-    if (reference !== undefined) read.set(name, reference);
-  }
-  return { read, mistakes: attempts.mistakes };
-}
-
 /**
  * Reads a configuration file and the plugins that it names.
  *
@@ -82,7 +71,7 @@ export async function loadConfiguration(file: string, registry: Registry, forHos
   const folder = dirname(file);
   const { plugins = [] } = configuration;
   if (plugins.length > 0) await (await import('../loader.ts')).addPlugins(plugins, folder, registry);
-  const identities = readIdentityNames(configuration.identities, folder);
+  const identities = readIdentityEntries(configuration.identities, folder);
   const hosts = readHosts(configuration.hosts, folder, registry, forHosts);
   const identified = Object.keys(configuration.identities ?? {});
   const tunnels = readTunnels(configuration.tunnels, { folder, registry, known: identified });
@@ -97,14 +86,4 @@ export async function loadConfiguration(file: string, registry: Registry, forHos
   const wrong = [...identities.mistakes, ...hosts.mistakes, ...tunnels.mistakes, ...links.mistakes];
   if (wrong.length > 0) throw document.refuse(wrong);
   return { links: links.links, tunnels: tunnels.plans, hosts: hosts.read, identities: identities.read };
-}
-
-/** Reads what is kept of every identity's token. @throws SluiceError SLUICE_TOKEN with a line for each that cannot be */
-export async function readIdentities(references: ReadonlyMap<string, TokenReference>): Promise<Identities> {
-  const read = await Promise.allSettled(
-    [...references].map(async ([name, reference]) => ({ identity: { name }, hash: await readTokenHash(reference) })),
-  );
-  const faults = read.flatMap((one) => (one.status === 'rejected' ? [reasonOf(one.reason)] : []));
-  if (faults.length > 0) throw new SluiceError('SLUICE_TOKEN', faults.join('\n'));
-  return new Identities(read.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])));
 }

@@ -26,7 +26,8 @@ const endpoint = (role: Role) =>
     )
     .meta({ role, description: `the ${role}: an address, or its long form { SCHEME: target, option: value, … }` });
 
-const NAME = /^[a-z0-9](?!.*\.\.)[a-z0-9._-]{0,62}$/;
+/** Of identities, links and tunnels. */
+export const NAME = /^[a-z0-9](?!.*\.\.)[a-z0-9._-]{0,62}$/;
 const EXPECTED_NAME = 'expected a name of a-z, 0-9, ".", "_" and "-", 63 at most, a letter or digit first';
 const SERVICE = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,254}$/;
 
@@ -51,7 +52,36 @@ const token = z
   .string('expected file:PATH, env:NAME or credential:NAME')
   .describe('where the token is: file:PATH, env:NAME or credential:NAME');
 
-const identity = z.strictObject({ token });
+const PIN = /^sha256\/[A-Za-z0-9+/]{43}=$/;
+
+const oneOrMore = (text: z.ZodString) => z.union([text, z.array(text).min(1, 'expected at least one')]);
+
+const number = (what: string) =>
+  z
+    .int(`expected the number of a ${what}`)
+    .min(0, `expected the number of a ${what}`)
+    .max(2 ** 32 - 2);
+
+const identity = z
+  .strictObject({
+    token: token.optional(),
+    pin: oneOrMore(z.string().regex(PIN, 'expected sha256/ and 44 characters of base64'))
+      .optional()
+      .describe('sha256/BASE64 of the public key (SPKI) of its certificate'),
+    san: oneOrMore(z.string().regex(/^[A-Za-z0-9.-]{1,253}$/, 'expected a DNS name, as a certificate has it'))
+      .optional()
+      .describe('DNS name in its certificate, which an authority of the source has signed'),
+    spiffe: oneOrMore(z.string().regex(/^spiffe:\/\/[\w.-]+(\/[\w.-]+)*$/, 'expected spiffe://DOMAIN/PATH'))
+      .optional()
+      .describe('SPIFFE URI in its certificate, which an authority of the source has signed'),
+    uid: number('user').optional().describe('user at the other end of a UNIX socket'),
+    gid: number('group').optional().describe('primary group at the other end of a UNIX socket'),
+    revoked: z.string().optional().describe('it was taken away: nobody can be it any more'),
+  })
+  .refine(
+    (entry) => Object.keys(entry).length > 0,
+    'expected what it proves itself by, as token, pin, san, spiffe, uid or gid',
+  );
 
 const host = z.union(
   [
@@ -90,7 +120,7 @@ const configuration = z.strictObject({
   identities: z
     .record(z.string().regex(NAME, EXPECTED_NAME), identity)
     .optional()
-    .describe('who may be allowed, and the token by which each is known'),
+    .describe('who may be allowed, and what each proves itself by: all that its entry names'),
   tunnels: z
     .record(z.string().regex(NAME, EXPECTED_NAME), tunnel)
     .optional()

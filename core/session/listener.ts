@@ -34,7 +34,8 @@ export interface ListenerOptions extends SessionLimits {
 interface Known {
   readonly session: Session;
   readonly secret: Buffer;
-  readonly who: Admitted;
+  /** As they proved it with the last carrier. */
+  who: Admitted;
   /** ms: ours, or what the dialer asked for where that is less. */
   readonly detachedLife: number;
   peer: Peer;
@@ -99,6 +100,7 @@ export class SessionListener {
     if (known === undefined) throw new Error('the session ended while it was being resumed');
     clearTimeout(known.timer);
     known.peer = peer;
+    known.who = who;
     if (resumed) this.#options.log.info('session resumed', { peer: peer.address });
     known.session.attach(stream, peerProcessed, early);
   }

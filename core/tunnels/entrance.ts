@@ -8,9 +8,10 @@ import { openDoor, type Door, type DoorContext, type DoorHost } from '../door.ts
 import { SluiceError, reasonOf } from '../errors.ts';
 import type { OpenTunnel } from '../gateway.ts';
 import type { CoreLog } from '../log.ts';
+import { explainRule, proofsWanted, type ProofsOf } from '../proofs.ts';
 import type { OpenRequest, Session } from '../session/session.ts';
 import type { Far } from '../session/listener.ts';
-import type { Identity, Inbound, Listener } from '../../plugins/contract/index.ts';
+import type { Identity, Inbound, Listener, Proof } from '../../plugins/contract/index.ts';
 import { rememberOrigin } from './origins.ts';
 import type { FarEnd, Tunnel } from './tunnel.ts';
 
@@ -33,16 +34,22 @@ class Entrance implements DoorHost {
   readonly allow: readonly string[];
   readonly log: CoreLog;
   readonly #waiting: readonly Waiting[];
+  readonly #proofsOf: ProofsOf;
   readonly #stop: AbortSignal;
   readonly #ends = new Map<Session, { end: FarEnd; tunnel: Tunnel }>();
 
-  constructor({ source, waiting }: EntrancePlan, log: CoreLog, stop: AbortSignal) {
+  constructor({ source, waiting }: EntrancePlan, proofsOf: ProofsOf, log: CoreLog, stop: AbortSignal) {
     this.title = waiting.map(({ tunnel }) => `tunnel "${tunnel.name}"`).join(', ');
     this.source = source;
     this.allow = waiting.flatMap(({ allow }) => allow);
     this.log = log;
     this.#waiting = waiting;
+    this.#proofsOf = proofsOf;
     this.#stop = stop;
+  }
+
+  proofs(): readonly Proof[] {
+    return proofsWanted(this, this.#proofsOf);
   }
 
   may(identity: Identity | undefined): boolean {
@@ -101,13 +108,16 @@ export async function openEntrance(
 ): Promise<OpenTunnel> {
   const stop = new AbortController();
   const log = context.log.child({ tunnel: plan.waiting.map(({ tunnel }) => tunnel.name).join(',') });
-  const entrance = new Entrance(plan, log, stop.signal);
+  const entrance = new Entrance(plan, (name) => context.identities().proofsOf(name), log, stop.signal);
   const { door, listener } = await openDoor(entrance, context, stop);
-  log.info('listening', { source: listener.address, ...(listener.dial && { dial: listener.dial }) });
+  const allow = explainRule(entrance, (name) => context.identities().proofsOf(name));
+  log.info('listening', { source: listener.address, allow, ...(listener.dial && { dial: listener.dial }) });
   return {
     address: listener.address,
     done: over(listener, door, log, stop.signal),
     stop: () => stop.abort(),
+    listener,
+    review: () => door.review(),
     end: (reason) => void door.end(reason),
   };
 }

@@ -9,6 +9,33 @@ export interface Identity {
   readonly name: string;
 }
 
+/** A certificate that a client has shown, and whose private key it has. */
+export interface ClientCertificate {
+  /** `sha256/BASE64` of its public key (SPKI). */
+  readonly pin: string;
+  /** The DNS names and the URIs of its subject alternative name. */
+  readonly names: readonly string[];
+  readonly uris: readonly string[];
+  /** Whether an authority of the source has signed it: asked anew when the authorities may have changed. */
+  isTrusted(): boolean;
+}
+
+/** Who runs the process at the other end of a UNIX socket, as the kernel tells it. */
+export interface UnixPeer {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** What a far end has shown of who it is. Which identity that makes is the core's to say, in one place. */
+export interface Credentials {
+  readonly token?: string;
+  readonly certificate?: ClientCertificate;
+  readonly unix?: UnixPeer;
+}
+
+/** The words of a configuration for what an identity proves itself by. */
+export type Proof = 'token' | 'pin' | 'san' | 'spiffe' | 'uid' | 'gid';
+
 /** Who was let in; without an identity where nobody has to prove one. */
 export interface Admitted {
   readonly identity?: Identity;
@@ -65,10 +92,20 @@ export interface ReleasingStream {
   readonly releasesChunks: true;
 }
 
+/** A connection that has come in, and that nobody knows yet: the core counts it, and cuts it if it takes too long. */
+export interface Arrival {
+  /** It is gone. For one that is accepted the core calls this. A second call does nothing. */
+  release(): void;
+}
+
 /** Accepted by a source. It can be shown what the sink says beside its data, and told how the sink ended. */
 export interface Inbound extends Connection {
-  /** Who the transport has proved it to be. */
+  /** Who it is, where whoever made the connection knows: the streams of a session. */
   readonly identity?: Identity;
+  /** What it has shown of who it is. */
+  readonly credentials?: Credentials;
+  /** What `arrive` gave for it. */
+  readonly arrival?: Arrival;
   readonly request?: Request;
   readonly diagnostics?: Writable;
   readonly exited?: (status: ExitStatus) => void;

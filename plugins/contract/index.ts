@@ -2,16 +2,21 @@
 export type {
   Admitted,
   Adopted,
+  Arrival,
+  ClientCertificate,
   Connection,
+  Credentials,
   Diagnosed,
   ExitStatus,
   Identity,
   Inbound,
   Outbound,
   Peer,
+  Proof,
   Protocol,
   ReleasingStream,
   Request,
+  UnixPeer,
 } from './connection.ts';
 export type { OptionSpec, OptionSpecs, Options } from './options.ts';
 export {

@@ -24,7 +24,19 @@
  * - An error of `dial` that has a field `final: true` says that trying again is of no use (refused credentials).
  * - Nothing is written to standard output: it belongs to the data.
  */
-import type { Admitted, Adopted, Identity, Inbound, Outbound, Peer, Protocol, Request } from './connection.ts';
+import type {
+  Admitted,
+  Adopted,
+  Arrival,
+  Credentials,
+  Identity,
+  Inbound,
+  Outbound,
+  Peer,
+  Proof,
+  Protocol,
+  Request,
+} from './connection.ts';
 import type { OptionSpecs, Options } from './options.ts';
 import type { Socket } from 'node:net';
 
@@ -98,11 +110,18 @@ export interface ListenContext {
   /** Once for each connection, after `listen` was called and before `closed` has resolved. Never throws. */
   readonly accept: (inbound: Inbound) => void;
   /**
-   * For a transport that gets a token before there is a connection (a header of an HTTP request): who shows it, and that
-   * they may connect. `undefined`: refuse them, and do not say why; the core has logged it. What is returned goes into
-   * the inbound.
+   * Call it for each connection that has a handshake, with its peer's address, before anything is spent on it. `undefined`:
+   * close it without a word. What it returns goes into the inbound, or is released; `cut` is called when it takes too long.
    */
-  readonly admit: (token: string | undefined, peer: string) => Admitted | undefined;
+  readonly arrive: (peer: string, cut: () => void) => Arrival | undefined;
+  /**
+   * For a transport that gets a token before there is a connection (a header of an HTTP request): who shows this, and that
+   * they may connect. `undefined`: refuse them, and do not say why; the core has logged it. The credentials go into the
+   * inbound.
+   */
+  readonly admit: (credentials: Credentials, peer: string) => Admitted | undefined;
+  /** What those who may use the source prove themselves by: a certificate or a UNIX peer is asked for only then. */
+  readonly proofs: () => readonly Proof[];
 }
 
 export interface Listener {
@@ -112,6 +131,11 @@ export interface Listener {
   readonly dial?: string;
   /** Who can reach it: `local` only for what never leaves this machine. Absent counts as `network`. */
   readonly reach?: 'local' | 'network';
+  /**
+   * Reads anew what the source has of files (certificates), and of `proofs`. What it resolves with puts it into effect, for
+   * connections from then on; until then, and if it rejects, nothing has changed.
+   */
+  renew?(): Promise<() => void>;
   /** Resolves when the listener has freed all that was its own. */
   readonly closed: Promise<void>;
 }
@@ -140,6 +164,8 @@ export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
   readonly servesOnce?: true;
   /** A sink that does what its client asks for: it is refused where the link does not say who may, by name. */
   readonly needsIdentity?: true;
+  /** Where a sink's address may hold `{identity}`: `target`, and options by name. It is filled in before `parse`. */
+  readonly personal?: readonly string[];
   /** Services that a sink answers besides the default one: subsystems, in the words of ssh. */
   readonly services?: readonly string[];
   /** It shows `token` of a dial to the far side by itself, before any byte; elsewhere only a session can. */
@@ -148,6 +174,8 @@ export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
   readonly identifies?: true;
   /** It can agree on a protocol with the far side (ALPN, subprotocol), so that plain peers are served beside sessions. */
   readonly negotiates?: true;
+  /** What a client of a source at this address can prove itself by, beside a token. */
+  proves?(address: A): readonly Proof[];
   /**
    * Reads an address. Synchronous, quick (it runs for each address at start) and pure: nothing is opened or looked up.
    * @throws Error whose message says what was expected and what was got
@@ -166,7 +194,7 @@ export interface Transport<A = unknown, S extends OptionSpecs = OptionSpecs> {
   /** What a dial goes through on its way, a proxy say, for messages and the log: `the proxy http://…`. Never throws. */
   via?(address: A): string | undefined;
   /** Looks at what the address needs (files, programs) without opening it, for `sluice check`: one sentence a fault. */
-  inspect?(address: A, role: Role): Promise<readonly string[]>;
+  inspect?(address: A, role: Role, proofs?: readonly Proof[]): Promise<readonly string[]>;
   /** Resolves when bound, at most ten seconds later. @throws Error if it cannot be; then nothing is left of it */
   listen?(address: A, context: ListenContext): Promise<Listener>;
   /**

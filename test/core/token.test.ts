@@ -67,7 +67,7 @@ describe('a token file', () => {
     const name = tokenFile(new Scope(t), `sha256:${hashToken(TOKEN).toString('hex')}\n`);
     assert.deepEqual(await readTokenHash({ kind: 'file', name }), hashToken(TOKEN));
     const known = new Identities([{ identity: { name: 'laptop' }, hash: hashToken(TOKEN) }]);
-    assert.equal(known.identify(`sha256:${hashToken(TOKEN).toString('hex')}`), undefined);
+    assert.equal(known.identify({ token: `sha256:${hashToken(TOKEN).toString('hex')}` }), undefined);
   });
 });
 
@@ -78,13 +78,13 @@ describe('an identity', () => {
   ]);
 
   it('is the one whose token is shown', () => {
-    assert.equal(known.identify(TOKEN)?.name, 'laptop');
-    assert.equal(known.identify(`${TOKEN}2`)?.name, 'desk');
+    assert.equal(known.identify({ token: TOKEN })?.name, 'laptop');
+    assert.equal(known.identify({ token: `${TOKEN}2` })?.name, 'desk');
   });
 
   it('is nobody for another token, for none, and where nobody is known', () => {
-    for (const token of [undefined, '', 'x', TOKEN.toUpperCase(), `${TOKEN}3`])
-      assert.equal(known.identify(token), undefined);
-    assert.equal(new Identities().identify(''), undefined);
+    assert.equal(known.identify({}), undefined);
+    for (const token of ['', 'x', TOKEN.toUpperCase(), `${TOKEN}3`]) assert.equal(known.identify({ token }), undefined);
+    assert.equal(new Identities().identify({ token: '' }), undefined);
   });
 });

@@ -1,5 +1,6 @@
 /** A small authority made with openssl, once a process: a server's pair, a client's, one nobody signed, one of another name. */
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +21,15 @@ export interface Certificates {
   readonly otherName: Pair;
   /** Signed by nobody. */
   readonly stranger: Pair;
+  /** A further one of the authority's, with these alternative names, as openssl writes them. */
+  issue(name: string, alternatives: string): Pair;
+}
+
+/** `sha256/BASE64` of the public key, as openssl counts it. */
+export function pinOf({ cert }: Pair): string {
+  const key = execFileSync('openssl', ['x509', '-in', cert, '-noout', '-pubkey']);
+  const spki = execFileSync('openssl', ['pkey', '-pubin', '-outform', 'DER'], { input: key });
+  return `sha256/${createHash('sha256').update(spki).digest('base64')}`;
 }
 
 const openssl = (folder: string, ...args: string[]): void =>
@@ -72,6 +82,7 @@ function makeCertificates(): Certificates {
     site: sign('site', 'DNS:backup.example'),
     otherName: sign('other', 'DNS:other.example'),
     stranger: { cert: at('stranger.pem'), key: at('stranger.key') },
+    issue: sign,
   };
 }
 
