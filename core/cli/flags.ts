@@ -47,3 +47,13 @@ export interface ConfigFlags extends GlobalFlags {
 export interface CheckFlags extends ConfigFlags {
   readonly schema?: true;
 }
+
+export interface PluginNewFlags {
+  readonly layer?: true;
+}
+
+export interface PluginCheckFlags {
+  /** Where it listens; for a layer, its options in a source. */
+  readonly source?: string;
+  readonly sink?: string;
+}
