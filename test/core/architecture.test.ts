@@ -128,6 +128,7 @@ describe('one dependency, one file', () => {
     zod: ['core/config/schema.ts'],
     yaml: ['core/config/document.ts'],
     leven: ['core/nearest.ts'],
+    koffi: ['plugins/abstract/peer.ts'],
     shlex: ['transports/exec.ts', 'plugins/command/index.ts'],
     '@logtape/logtape': ['core/log.ts'],
     'log-update': ['core/cli/progress.ts'],
