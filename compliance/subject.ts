@@ -6,7 +6,6 @@ import { newPlace, soon, type Bench } from './bench.ts';
 import type {
   Capability,
   Connection,
-  DialContext,
   Inbound,
   Layer,
   Listener,
@@ -34,13 +33,15 @@ export interface TransportOptions {
   readonly skip?: Readonly<Partial<Record<string, string>>>;
 }
 
+type Signal = AbortSignal;
+
 /** A source that listens. */
 export interface Listening {
   readonly listener: Listener;
   /** The connections so far. */
   readonly accepted: readonly Inbound[];
   next(): Promise<Inbound>;
-  dial(signal?: DialContext['signal']): Promise<Outbound>;
+  dial(signal?: Signal): Promise<Outbound>;
   /** Stops it; resolves with `closed`. */
   stop(): Promise<void>;
 }
@@ -50,6 +51,8 @@ export interface Pair {
   readonly near: Outbound;
   readonly far: Connection & Partial<Inbound>;
 }
+
+const readSecret = async (): Promise<string> => 'no secret';
 
 export class Subject {
   readonly name: string;
@@ -141,16 +144,14 @@ export class Subject {
     await soon(closed, 'closed', limit).catch(() => (this.#isStuck = true));
   }
 
-  async dial(bench: Bench, text: string, signal: AbortSignal = new AbortController().signal): Promise<Outbound> {
+  async dial(bench: Bench, text: string, signal?: Signal): Promise<Outbound> {
     const { transport, parsed } = this.read(text, 'sink');
     const context = {
       ...protocolsFree(bench),
       signal: signal ?? new AbortController().signal,
+      readSecret,
       link: 'suite',
       peer: { address: 'suite' },
-      readSecret: async () => {
-        throw new Error('the suite has no secrets');
-      },
     };
     const outbound = await (transport.dial as NonNullable<Transport['dial']>)(parsed, context);
     bench.own(outbound.stream);
@@ -171,7 +172,7 @@ export class Subject {
   }
 
   /** A place that could be dialed and is not there any more. */
-  async deserted(bench: Bench): Promise<((signal?: DialContext['signal']) => Promise<Outbound>) | undefined> {
+  async deserted(bench: Bench): Promise<((signal?: Signal) => Promise<Outbound>) | undefined> {
     const { nobody } = this.options;
     if (nobody !== undefined) return (signal) => this.dial(bench, nobody, signal);
     if (!this.listens) return undefined;

@@ -180,6 +180,7 @@ function methodsOf(layer: Layer, below: Transport): Partial<Transport> {
     ...(below.proves && { proves: (address) => below.proves?.(at(address).below) ?? [] }),
     dialTimeout: (address) => below.dialTimeout?.(at(address).below) ?? 0,
     ...(below.account && { account: (address) => below.account?.(at(address).below) }),
+    via: (address) => below.via?.(at(address).below),
     caution: (address, who) => below.caution?.(at(address).below, who),
     inspect: async (address, role, proofs) => [
       ...((await layer.inspect?.(at(address).layer, role)) ?? []),

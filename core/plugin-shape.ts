@@ -22,10 +22,21 @@ const LAYER = {
   parse: 'function',
   wrap: 'function',
 };
-const OPTIONAL_METHODS = ['listen', 'dial', 'adopt', 'occupies', 'reach', 'caution', 'inspect'];
+const OPTIONAL_METHODS = [
+  'listen',
+  'dial',
+  'adopt',
+  'occupies',
+  'reach',
+  'caution',
+  'dialTimeout',
+  'account',
+  'via',
+  'inspect',
+];
 
 const CAPABILITIES = ['half-close', 'proves-end', 'tells-cut', 'diagnostics', 'exit-status', 'hand-off'];
-const OPTION_TYPES = ['string', 'choice', 'boolean', 'integer', 'path', 'duration', 'list', 'map'];
+const OPTION_TYPES = ['string', 'choice', 'boolean', 'integer', 'path', 'duration', 'reference', 'list', 'map'];
 
 const kindOf = (value: unknown): string => (Array.isArray(value) ? 'array' : value === null ? 'null' : typeof value);
 

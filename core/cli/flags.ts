@@ -60,3 +60,13 @@ export interface CheckFlags extends ConfigFlags {
   readonly schema?: true;
   readonly access?: true;
 }
+
+export interface PluginNewFlags {
+  readonly layer?: true;
+}
+
+export interface PluginCheckFlags {
+  /** Where it listens; for a layer, its options in a source. */
+  readonly source?: string;
+  readonly sink?: string;
+}

@@ -2,7 +2,16 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../options.ts';
 import { VERSION } from '../version.ts';
-import type { AuthorizeFlags, CheckFlags, ConfigFlags, LinkFlags, TransportsFlags, TunnelFlags } from './flags.ts';
+import type {
+  AuthorizeFlags,
+  CheckFlags,
+  ConfigFlags,
+  LinkFlags,
+  PluginCheckFlags,
+  PluginNewFlags,
+  TransportsFlags,
+  TunnelFlags,
+} from './flags.ts';
 
 const repeated = (value: string, earlier: readonly string[] = []): string[] => [...earlier, value];
 
@@ -79,6 +88,7 @@ export function createProgram(exit: (status: number) => void): Command {
   addAuthorize(program, exit);
   addRevoke(program, exit);
   addTransports(program);
+  addPlugin(program, exit);
   return program;
 }
 
@@ -290,5 +300,48 @@ function addTransports(program: Command): void {
     .action(async (flags: TransportsFlags) => {
       const { runTransports } = await import('./transports.ts');
       await runTransports(flags);
+    });
+}
+
+function addPlugin(program: Command, exit: (status: number) => void): void {
+  const plugin = program
+    .command('plugin')
+    .summary('write a plugin, and check that one keeps its promises')
+    .description('For those who write transports and layers.');
+  plugin
+    .command('new')
+    .summary('write a package that passes its test at once')
+    .description('Writes the folder sluice-NAME: a plugin, its test, a README and a CI file.')
+    .argument('<name>', 'the scheme, or the word before the plus sign')
+    .option('--layer', 'a layer instead of a transport')
+    .action(async (name: string, flags: PluginNewFlags) => {
+      const { runPluginNew } = await import('./plugin-new.ts');
+      exit(runPluginNew(name, flags));
+    });
+  plugin
+    .command('check')
+    .summary('run the suite of promises against a plugin')
+    .description('Examines all transports and layers of a plugin: ends with 0 if every promise is kept, else with 1.')
+    .argument('<plugin>', 'a file, a folder, a package or sluice/NAME')
+    .option(
+      '--source <address>',
+      'where it listens ({n}: a number, {folder}: an empty folder); of a layer: its options',
+    )
+    .option(
+      '--sink <address>',
+      'what is dialed, for a plugin that only dials ({bridge}: a command that the suite talks to)',
+    )
+    .addHelpText(
+      'after',
+      examples(
+        'sluice plugin check ./serial.ts',
+        'sluice plugin check ./chat.ts --source "chat:room-{n}"',
+        'sluice plugin check sluice/command --sink "command:{bridge}"',
+        'sluice plugin check ./squeeze.ts --source "squeeze.level=3"',
+      ),
+    )
+    .action(async (path: string, flags: PluginCheckFlags) => {
+      const { runPluginCheck } = await import('./plugin-check.ts');
+      exit(await runPluginCheck(path, flags));
     });
 }

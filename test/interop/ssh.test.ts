@@ -1,14 +1,14 @@
 /** OpenSSH and rsync through links: a real sshd and a real rsync daemon at the far end. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { certificates } from '../support/certificates.ts';
 import { COMMAND } from '../support/command.ts';
-import { freePort, run, start, startLink, untilListening } from '../support/programs.ts';
-import { find } from '../support/proxies.ts';
+import { run, startLink } from '../support/programs.ts';
 import { Scope, assertNothingLeaks } from '../support/scope.ts';
+import { startSshd } from '../support/sshd.ts';
 import { hashTree, makeTree, seededBytes } from '../support/tree.ts';
 
 assertNothingLeaks();
@@ -16,36 +16,6 @@ assertNothingLeaks();
 const { ca, server } = certificates();
 const wss = `wss://127.0.0.1:0/x?cert=${server.cert}&key=${server.key}`;
 const me = userInfo();
-
-async function newKey(scope: Scope, file: string): Promise<string> {
-  const { code, stderr } = await run(scope, 'ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', file]);
-  assert.equal(code, 0, stderr);
-  return file;
-}
-
-/** An sshd of this test alone, that lets our key in; resolves with its port and the client's arguments. */
-async function startSshd(scope: Scope): Promise<{ port: number; client: string[] }> {
-  const [folder, port] = [scope.folder(), await freePort()];
-  const [host, key] = [await newKey(scope, join(folder, 'host')), await newKey(scope, join(folder, 'key'))];
-  writeFileSync(join(folder, 'authorized'), readFileSync(`${key}.pub`), { mode: 0o600 });
-  writeFileSync(
-    join(folder, 'config'),
-    `ListenAddress 127.0.0.1:${port}
-HostKey ${host}
-AuthorizedKeysFile ${folder}/authorized
-PermitRootLogin prohibit-password
-PasswordAuthentication no
-UsePAM no
-StrictModes no
-PidFile none
-`,
-  );
-  if (me.uid === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 }); // as its own start script does
-  start(scope, await find(scope, 'sshd'), ['-D', '-e', '-f', join(folder, 'config')]);
-  await untilListening(port);
-  const options = ['BatchMode=yes', 'StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'IdentitiesOnly=yes'];
-  return { port, client: ['-F', 'none', '-i', key, ...options.flatMap((option) => ['-o', option])] };
-}
 
 it('ssh runs a command through ProxyCommand: bytes both ways, and its exit status', async (t) => {
   const scope = new Scope(t);

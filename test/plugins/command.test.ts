@@ -1,0 +1,63 @@
+/** `command:…`: programs as carriers; among them ssh, to a real sshd. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { it } from 'node:test';
+import { bridgeCommand, transportSuite } from '../../compliance/index.ts';
+import command from '../../plugins/command/index.ts';
+import { sluice } from '../support/command.ts';
+import { startLink } from '../support/programs.ts';
+import { Scope, assertNothingLeaks } from '../support/scope.ts';
+import { startSshd } from '../support/sshd.ts';
+
+assertNothingLeaks();
+
+const quoted = (word: string): string => `'${word.replaceAll("'", `'"'"'`)}'`;
+
+transportSuite(command, {
+  nobody: 'command:/nonexistent/program',
+  far: async (bench) => {
+    const { words, accept } = await bridgeCommand(bench);
+    return { sink: `command:${words.map(quoted).join(' ')}`, accept };
+  },
+});
+
+const PLUGIN = ['--plugin', 'sluice/command'];
+
+it('a program that ends with another status than 0 is a cut, and its words are shown', async (t) => {
+  const sink = 'command:sh -c "echo half; echo no route >&2; exit 5"';
+  const { code, stdout, stderr } = await sluice(new Scope(t), ['connect', ...PLUGIN, sink]);
+  assert.deepEqual([code, stdout], [255, 'half\n']);
+  assert.match(stderr, /no route/);
+  assert.match(stderr, /it ended with status 5 \[SLUICE_CUT\]/);
+});
+
+it('ssh -W is a carrier: bytes, a late reply, and with a session the exit status of the far command', async (t) => {
+  const scope = new Scope(t);
+  const sshd = await startSshd(scope);
+  const far = await startLink(scope, 'tcp://127.0.0.1:0?session=yes', 'exec:sh -c "wc -c; exit 7"');
+  const target = /\d+\.\d+\.\d+\.\d+:\d+/.exec(far.address)?.[0] ?? '';
+  const line = `command:${sshd.ssh.map(quoted).join(' ')} -W ${target} ${sshd.host}`;
+  const near = await startLink(scope, `unix:${scope.folder()}/s?session=yes`, 'exec:true'); // a gateway beside it is not disturbed
+  const { code, stdout, stderr } = await sluice(
+    scope,
+    ['rsh', ...PLUGIN, '--to', line, 'any', 'ignored'],
+    'x'.repeat(100_000),
+  );
+  assert.deepEqual([stdout.trim(), code], ['100000', 7], stderr);
+  assert.ok(near.address);
+});
+
+it('a link through ssh -W serves a plain client, too', async (t) => {
+  const scope = new Scope(t);
+  const sshd = await startSshd(scope);
+  const far = await startLink(scope, 'tcp://127.0.0.1:0', 'exec:sh -c "cat; echo end"');
+  const target = /\d+\.\d+\.\d+\.\d+:\d+/.exec(far.address)?.[0] ?? '';
+  const sink = `command:${sshd.ssh.map(quoted).join(' ')} -W ${target} ${sshd.host}`;
+  const near = await startLink(scope, 'tcp://127.0.0.1:0', sink, ...PLUGIN);
+  const { connect } = await import('node:net');
+  const client = connect({ port: Number(/\d+$/.exec(near.address)?.[0]), host: '127.0.0.1', allowHalfOpen: true });
+  await once(client, 'connect');
+  client.end('all of it, ');
+  assert.equal(await text(client), 'all of it, end\n');
+});
