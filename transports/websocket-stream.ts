@@ -12,6 +12,7 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { Protocol, ReleasingStream } from '../plugins/contract/index.ts';
+import { readInSlabs } from './socket-slabs.ts';
 import { FrameReader } from './websocket-frame-reader.ts';
 import { CLOSE, OPCODE, WebSocketError, parseClose } from './websocket-frames.ts';
 import { FrameWriter, type Done } from './websocket-writer.ts';
@@ -55,6 +56,8 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
   readonly #reader: FrameReader;
   readonly #writer: FrameWriter;
   readonly #marked: boolean;
+  /** What came with the upgrade, until reading begins. */
+  #head: Buffer | undefined;
   #theirEnd = false;
   #ourEnd = false;
   /** What the peer's close frame says. */
@@ -77,12 +80,13 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
       message: (length) => this.#onMessage(length),
       control: (opcode, payload) => this.#onControl(opcode, payload),
     });
-    if (head.length > 0) socket.unshift(head);
     socket.on('error', (error) => this.destroy(error));
-    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    readInSlabs(socket, (bytes) => this.#receive(bytes));
     socket.once('end', () => socket.end());
     socket.once('close', () => this.#onClose());
-    if (isClient) socket.pause(); // until it is read: who dials does not listen for errors yet
+    socket.pause();
+    this.#head = head;
+    if (!isClient) process.nextTick(() => this.#resume()); // who dials does not listen for errors yet: a client's waits to be read
     if (ping > 0) this.#heartbeat = setInterval(() => this.#beat(ping), ping);
   }
 
@@ -116,10 +120,10 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
 
   // ---- from the peer
 
-  #receive(chunk: Buffer): void {
+  #receive(bytes: Buffer): void {
     this.#sign();
     try {
-      this.#reader.read(chunk);
+      this.#reader.read(bytes);
     } catch (error) {
       this.#reader.close();
       this.#fail(error instanceof WebSocketError ? error.code : CLOSE.INTERNAL_ERROR, error as Error);
@@ -195,7 +199,14 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
   }
 
   override _read(): void {
+    this.#resume();
+  }
+
+  #resume(): void {
+    const head = this.#head;
+    this.#head = undefined;
     if (this.#socket.isPaused()) this.#socket.resume();
+    if (head !== undefined && head.length > 0) this.#receive(head);
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {

@@ -129,10 +129,8 @@ it('a flood of pings from a peer that reads nothing takes no memory', async (t) 
   const { raw, stream, socket } = await bare(new Scope(t));
   stream.resume();
   const pings = Buffer.concat(Array.from({ length: 500 }, () => frame(0x89, 'x'.repeat(125), KEY)));
-  const seen = once(socket, 'data');
   raw.pause();
   for (let sent = 0; sent < 64 * 1024 * 1024; sent += pings.length) if (!raw.write(pings)) await once(raw, 'drain');
-  await seen;
   assert.ok(socket.writableLength < 1024, `${socket.writableLength} bytes wait`);
   raw.destroy();
   await closed(stream);
