@@ -15,6 +15,8 @@ import type { Scope } from './scope.ts';
 const PROJECT = join(import.meta.dirname, '../..');
 const INIT = join(import.meta.dirname, 'host.sh');
 const NAMESPACES = ['--mount', '--net', '--uts', '--ipc', '--pid'];
+/** ms that a command may take: one that waits for something that never comes must not hold the tests. */
+const LONGEST = 120_000;
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** What a host shows of the machine, and where: the built command, and borg 2, which cannot be moved. */
@@ -107,9 +109,10 @@ export class Host {
   }
 
   async run(code: string, { input = '', ...options }: RunOptions = {}): Promise<Ran> {
-    const { child, ended } = this.start(code, options);
-    child.stdin.end(input);
-    return ended;
+    const program = this.start(code, options);
+    program.child.stdin.end(input);
+    const timer = setTimeout(() => sendSignal(program, 'SIGKILL'), LONGEST);
+    return program.ended.finally(() => clearTimeout(timer));
   }
 
   /** Runs it to a good end, and resolves with its standard output. */
