@@ -1,6 +1,7 @@
 /** docs/recipes/sshfs.md, as it stands: the client's files, mounted over a tunnel, backed up and restored in a chroot. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { whyNoFuse } from '../support/fuse.ts';
 import { untilSaid, whyNoHosts, type Host } from '../support/host.ts';
 import { makeHosts } from '../support/hosts.ts';
 import { Recipe } from '../support/recipe.ts';
@@ -10,7 +11,7 @@ assertNothingLeaks();
 
 const recipe = new Recipe('sshfs.md');
 
-describe('a pull by sshfs over a tunnel', { skip: whyNoHosts() }, () => {
+describe('a pull by sshfs over a tunnel', { skip: whyNoHosts() || whyNoFuse() }, () => {
   const scope = new Scope({ after });
   let hosts: { client: Host; server: Host };
   /** The option came with the fix of a hole, and an older sshfs does not know it. */
