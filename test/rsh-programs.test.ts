@@ -1,9 +1,10 @@
 /** rsync, git, sftp, scp and sshfs with `sluice rsh` in place of ssh. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { accessSync, constants, cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { whyNoFuse } from './support/fuse.ts';
 import { git, gitUrl, makeRepository, ok, rsync, scp, sftp } from './support/over-rsh.ts';
 import { run, start } from './support/programs.ts';
 import { startFar, type Far, type RshCarrier } from './support/rsh.ts';
@@ -88,15 +89,6 @@ async function mount(scope: Scope, far: Far, folder: string): Promise<{ at: stri
   const [code] = (await once(sshfs.child, 'exit')) as [number | null]; // it goes on in the background, with our pipes
   assert.equal(code, 0, sshfs.said());
   return { at, unmount: () => Promise.all([unmount(), sshfs.ended]) };
-}
-
-function whyNoFuse(): string | false {
-  try {
-    accessSync('/dev/fuse', constants.R_OK | constants.W_OK);
-    return false;
-  } catch {
-    return 'this machine lets nobody mount: /dev/fuse cannot be opened';
-  }
 }
 
 it('sshfs mounts a far folder, into which files are copied and read again', { skip: whyNoFuse() }, async (t) => {

@@ -40,10 +40,10 @@ describe('clients that keep tunnels up to the server', { skip: whyNoHosts() }, (
     await host.ok(`echo ${name} >/tmp/name && rm -f /tmp/fifo && mkfifo /tmp/fifo`);
     const feeder = host.start('exec cat >/tmp/fifo');
     const size = `du -sk /srv/borg/${client}/data | cut -f1`;
-    const sizeBefore = Number(await store.ok(size));
+    const old = Number(await store.ok(size));
     const run = backUp(client);
     feeder.child.stdin.write(seededBytes(`${client} ${name}`, 16_000_000));
-    await store.until(`[ $(${size}) -gt ${sizeBefore + 3000} ]`);
+    await store.until(`[ $(${size}) -gt ${old + 3000} ]`);
     return { run, feed: feeder.child.stdin };
   };
 

@@ -11,7 +11,7 @@ assertNothingLeaks();
 
 const recipe = new Recipe('pull.md');
 /** What a pull could leave behind: sockets, folders of services, processes. */
-const LEFT = 'find /tmp /run -name "*.sock" -o -name "sluice-services-*"; pgrep --list-full "borg|ssh" || true';
+const LEFT = 'find /tmp -name "*.sock" -o -name "sluice-services-*"; pgrep --list-full "borg|ssh" || true';
 
 /** The size that a repository has when a good part of a backup is in it. */
 const HALF = 'find /srv/borg/client/data -size +3000k | grep -q .';
@@ -54,6 +54,12 @@ describe('a backup that the server pulls', { skip: whyNoHosts() }, () => {
   it('does the same with borg 2', async () => {
     assert.match(await recipe.follow('The backup with borg 2', hosts, values), /Number of files: \d+/);
     await assertNothingIsLeft();
+  });
+
+  it('can as well be begun at the client, while the server keeps the way open', async () => {
+    assert.match(await recipe.follow('The client chooses the time', hosts, values), /^by-hand /m);
+    await recipe.staying.at(-1)?.end();
+    await hosts.server.until('! pgrep borg');
   });
 
   it('starts nothing but what the client’s configuration names, and ends with its status', async () => {

@@ -15,6 +15,8 @@ import type { Scope } from './scope.ts';
 const PROJECT = join(import.meta.dirname, '../..');
 const INIT = join(import.meta.dirname, 'host.sh');
 const NAMESPACES = ['--mount', '--net', '--uts', '--ipc', '--pid'];
+/** ms that a command may take: one that waits for something that never comes must not hold the tests. */
+const LONGEST = 120_000;
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** What a host shows of the machine, and where: the built command, and borg 2, which cannot be moved. */
@@ -32,11 +34,15 @@ shift 2
 cd "$home" 2>/dev/null || cd /
 exec "$@" env -i PATH=${PATH} LANG=C.UTF-8 HOME="$home" USER="$user" LOGNAME="$user" SHELL=/bin/bash $ENVIRONMENT bash -c "$code"`;
 
+let why: string | false | undefined;
+
 /** Why there can be no hosts here, for `{ skip }`; false if there can. */
-export function whyNoHosts(): string | false {
+export const whyNoHosts = (): string | false => (why ??= lookWhy());
+
+function lookWhy(): string | false {
   if (process.getuid?.() !== 0) return 'hosts are made of namespaces, which takes root: sudo npm test';
-  const overlay =
-    'mount -t tmpfs t /mnt && mkdir /mnt/u /mnt/w && mount -t overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w o /mnt';
+  const layers = 'lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w';
+  const overlay = `mount -t tmpfs t /mnt && mkdir /mnt/u /mnt/w && mount -t overlay -o ${layers} o /mnt`;
   const { status, stderr } = spawnSync('unshare', [...NAMESPACES, '--fork', 'sh', '-c', overlay], { encoding: 'utf8' });
   return status !== 0 && `hosts are made of namespaces and overlays, and there may be none here: ${stderr.trim()}`;
 }
@@ -107,9 +113,10 @@ export class Host {
   }
 
   async run(code: string, { input = '', ...options }: RunOptions = {}): Promise<Ran> {
-    const { child, ended } = this.start(code, options);
-    child.stdin.end(input);
-    return ended;
+    const program = this.start(code, options);
+    program.child.stdin.end(input);
+    const timer = setTimeout(() => sendSignal(program, 'SIGKILL'), LONGEST);
+    return program.ended.finally(() => clearTimeout(timer));
   }
 
   /** Runs it to a good end, and resolves with its standard output. */
@@ -122,7 +129,7 @@ export class Host {
   /** Resolves when a command succeeds, which is tried again and again: for what tells nobody of itself. */
   async until(condition: string, options: RunOptions = {}): Promise<void> {
     await this.ok(
-      `end=$((SECONDS + 20)); until ${condition}; do [ $SECONDS -lt $end ] || exit 1; sleep 0.05; done`,
+      `end=$((SECONDS + 60)); until ${condition}; do [ $SECONDS -lt $end ] || exit 1; sleep 0.05; done`,
       options,
     );
   }
@@ -140,7 +147,7 @@ export function sendSignal({ child }: Program, name: NodeJS.Signals): void {
 }
 
 /** Resolves with the first of what it says on standard error (earlier words count) that matches. */
-export async function untilSaid(program: Program, pattern: RegExp, milliseconds = 15_000): Promise<RegExpMatchArray> {
+export async function untilSaid(program: Program, pattern: RegExp, milliseconds = 60_000): Promise<RegExpMatchArray> {
   const limit = AbortSignal.timeout(milliseconds);
   for (;;) {
     const match = program.said().match(pattern);
