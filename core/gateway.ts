@@ -19,7 +19,7 @@ import type { TokenReference } from './token.ts';
 import { originOf } from './tunnels/origins.ts';
 import { Tunnels } from './tunnels/tunnels.ts';
 import type { DialingPlan } from './tunnels/dialing.ts';
-import type { EntrancePlan } from './tunnels/entrance.ts';
+import type { EntrancePlan, Waiting } from './tunnels/entrance.ts';
 import type { Variables, WithinReach } from './tunnels/within-reach.ts';
 import type { Folders, Inbound, Listener } from '../plugins/contract/index.ts';
 
@@ -55,6 +55,8 @@ export interface OpenTunnel {
   /** Cuts what is left. */
   end(reason: Error): void;
   readonly listener?: Listener;
+  /** For one that is listened for: who its far side may be from now on. */
+  update?(waiting: readonly Waiting[]): void;
   /** Cuts whoever would not be let in any more. */
   review?(): Promise<void>;
 }
@@ -119,17 +121,25 @@ export class Gateway {
   async dialTunnel(plan: DialingPlan): Promise<OpenTunnel> {
     const { DialedTunnel } = await import('./tunnels/dialing.ts');
     const isOwn = (id: string): boolean => this.tunnels.isOwn(id);
+    this.#assertRuns();
     return this.#keep(new DialedTunnel(plan, { ...this.#context, isOwn }));
   }
 
   /** Listens for the far sides of tunnels. @throws SluiceError SLUICE_LISTEN, SLUICE_ACCESS; then nothing is left. */
   async openEntrance(plan: EntrancePlan): Promise<OpenTunnel> {
     const { openEntrance } = await import('./tunnels/entrance.ts');
+    this.#assertRuns();
     return this.#keep(await openEntrance(plan, this.#context));
+  }
+
+  #assertRuns(): void {
+    if (this.#isClosing)
+      throw new SluiceError('SLUICE_STOPPED', 'the gateway was stopped before its tunnels were open');
   }
 
   #keep(tunnel: OpenTunnel): OpenTunnel {
     this.#openTunnels.add(tunnel);
+    if (this.#isClosing) tunnel.stop();
     void tunnel.done.then(() => this.#openTunnels.delete(tunnel));
     return tunnel;
   }

@@ -5,7 +5,7 @@ import { viaOf, type Address } from '../address.ts';
 import { reasonOf } from '../errors.ts';
 import { locateConfig } from '../config/locate.ts';
 import { jsonSchema } from '../config/schema.ts';
-import { tunnelsOf } from '../config/tunnels.ts';
+import { tunnelsOf } from '../tunnels/plans.ts';
 import type { Tunnel } from '../tunnels/tunnel.ts';
 import { inspectAddress, inspectLink, reachFault } from '../inspect.ts';
 import { explainLink, explainWay, type Link } from '../link.ts';

@@ -5,8 +5,9 @@ import { locateConfig } from '../config/locate.ts';
 import { SluiceError, reasonOf } from '../errors.ts';
 import { readToken } from '../token.ts';
 import { accessFaults } from '../access.ts';
-import { forGateway, tunnelsOf } from '../config/tunnels.ts';
-import type { Gateway } from '../gateway.ts';
+import { forGateway } from '../config/tunnels.ts';
+import { ConfiguredTunnels } from '../tunnels/configured.ts';
+import { tunnelsOf } from '../tunnels/plans.ts';
 import { inspectAddress } from '../inspect.ts';
 import type { Identities } from '../identities.ts';
 import { proofsWanted, type ProofsOf } from '../proofs.ts';
@@ -43,14 +44,6 @@ async function assertSound({ links, tunnels }: Loaded, proofsOf: ProofsOf, log: 
   if (faults.length > 0) throw new SluiceError('SLUICE_CONFIG', faults.join('\n'));
 }
 
-/** After the links: what a far side asks for must be there when it comes. */
-async function openTunnels({ tunnels }: Loaded, gateway: Gateway): Promise<readonly { done: Promise<unknown> }[]> {
-  const opened: { done: Promise<unknown> }[] = [];
-  for (const entrance of tunnels.entrances) opened.push(await gateway.openEntrance(entrance));
-  for (const plan of tunnels.dialing) opened.push(await gateway.dialTunnel(plan));
-  return opened;
-}
-
 /** Reads the configuration for a gateway. @throws SluiceError for all that would keep it from running */
 async function readAll(file: string, registry: Registry): Promise<{ loaded: Loaded; known: Identities }> {
   const loaded = forGateway(await loadConfiguration(file, registry));
@@ -65,39 +58,30 @@ const proofsIn =
   (name) =>
     known.proofsOf(name);
 
-/** Tunnels are those of the start; who may come in by one is an identity's matter, and that counts at once. */
-const tunnelsAsText = ({ tunnels }: Loaded): string =>
-  JSON.stringify([
-    tunnels.dialing.map(({ tunnel, addresses }) => [tunnel.name, addresses.map(({ text }) => text)]),
-    tunnels.entrances.map(({ source, waiting }) => [
-      source.text,
-      waiting.map(({ tunnel, allow }) => [tunnel.name, allow]),
-    ]),
-  ]);
-
 /** Resolves with the process's exit status, when every link is done or the gateway was stopped. */
 export async function runGateway(flags: ConfigFlags): Promise<number> {
   const { gateway, log, registry, freshRegistry } = await createEnvironment(flags, { compose: composeByContainer });
   const file = locateConfig(flags.config, process.env);
   const { loaded, known } = await readAll(file, registry);
-  const tunnels = tunnelsOf(loaded.tunnels);
+  const tunnels = new ConfiguredTunnels(gateway, log);
+  const plans = tunnels.adopt(loaded.tunnels);
   gateway.know(known);
-  for (const tunnel of tunnels) gateway.tunnels.add(tunnel);
   await assertSound(loaded, proofsIn(known), log);
-  if (tunnels.length > 0) await (await import('../tunnels/stale-services.ts')).removeStale(log);
+  if (tunnelsOf(plans).length > 0) await (await import('../tunnels/stale-services.ts')).removeStale(log);
   const links = new ConfiguredLinks(gateway);
   const files = new KnownFiles(file, gateway, log);
 
   const reload = async (): Promise<void> => {
     try {
       const next = await readAll(file, await freshRegistry());
+      const wanted = tunnels.adopt(next.loaded.tunnels);
       await assertSound(next.loaded, proofsIn(next.known), log);
-      await links.apply(next.loaded.links, next.known);
+      await links.apply(next.loaded.links, next.known); // what a far side asks for is there before it is
+      await tunnels.apply(wanted);
       await files.remember(tokenFiles(next.loaded.identities));
       log.info('reloaded', { config: file, links: next.loaded.links.length });
-      if (tunnelsAsText(next.loaded) !== tunnelsAsText(loaded))
-        log.warn('the tunnels have changed, which counts from the next start on');
     } catch (error) {
+      tunnels.disown();
       log.error('the configuration was not taken, nothing has changed', { reason: reasonOf(error) });
     }
   };
@@ -105,11 +89,11 @@ export async function runGateway(flags: ConfigFlags): Promise<number> {
   const signalled = watchAsGateway(gateway, log, () => void (reloading = reloading.then(reload)));
   try {
     await links.start(loaded.links);
-    const opened = await openTunnels(loaded, gateway);
+    await tunnels.start(plans);
     await files.start(tokenFiles(loaded.identities));
-    const count = { links: loaded.links.length, ...(tunnels.length > 0 && { tunnels: tunnels.length }) };
+    const count = { links: loaded.links.length, tunnels: tunnelsOf(plans).length || undefined };
     log.info('running', { config: file, ...count });
-    await Promise.all([links.over(), ...opened.map(({ done }) => done)]);
+    await Promise.all([links.over(), tunnels.over()]);
   } catch (error) {
     await gateway.close(0);
     throw error;

@@ -5,7 +5,7 @@
  * Everything ends with it, whatever happens: its sockets, the services that it offered, and the commands behind them.
  */
 import { parseAddress, type Address } from '../address.ts';
-import { forStdio, tunnelsOf, type TunnelPlans } from '../config/tunnels.ts';
+import { forStdio } from '../config/tunnels.ts';
 import { locateConfig } from '../config/locate.ts';
 import { SluiceError } from '../errors.ts';
 import type { Gateway } from '../gateway.ts';
@@ -13,6 +13,7 @@ import { LIMITS } from '../limits.ts';
 import type { Link } from '../link.ts';
 import type { Registry } from '../registry.ts';
 import type { Outcome } from '../relay.ts';
+import { tunnelsOf, type TunnelPlans } from '../tunnels/plans.ts';
 import { Tunnel } from '../tunnels/tunnel.ts';
 import { createEnvironment } from './environment.ts';
 import type { TunnelFlags } from './flags.ts';

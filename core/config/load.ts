@@ -11,7 +11,8 @@ import { readIdentityEntries, type IdentityEntry } from './identities.ts';
 import { readLinks } from './links.ts';
 import { readConfiguration, type Configuration } from './schema.ts';
 import { assertNoTunnel, assertTunnel } from '../tunnels/tunnel-address.ts';
-import { placesOf, readTunnels, type TunnelPlans } from './tunnels.ts';
+import type { TunnelPlans } from '../tunnels/plans.ts';
+import { placesOf, readTunnels } from './tunnels.ts';
 
 /** What a configuration says. Tokens are only named: `readIdentities` reads them. */
 export interface Loaded {

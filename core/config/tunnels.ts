@@ -5,6 +5,7 @@ import type { Address } from '../address.ts';
 import { LIMITS } from '../limits.ts';
 import { parseDuration } from '../options.ts';
 import type { Registry } from '../registry.ts';
+import { tunnelsOf, type TunnelPlans } from '../tunnels/plans.ts';
 import { tunnelOf } from '../tunnels/tunnel-address.ts';
 import { Tunnel } from '../tunnels/tunnel.ts';
 import type { DialingPlan } from '../tunnels/dialing.ts';
@@ -16,12 +17,6 @@ import type { Loaded } from './load.ts';
 import type { Configuration, Endpoint } from './schema.ts';
 
 type TunnelEntry = NonNullable<Configuration['tunnels']>[string];
-
-/** The tunnels of a configuration. */
-export interface TunnelPlans {
-  readonly dialing: readonly DialingPlan[];
-  readonly entrances: readonly EntrancePlan[];
-}
 
 export interface TunnelsContext {
   readonly folder: string;
@@ -114,9 +109,6 @@ export function readTunnels(
   const { entrances, mistakes } = shareEntrances(waits);
   return { plans: { dialing, entrances }, mistakes: [...attempts.mistakes, ...mistakes] };
 }
-
-export const tunnelsOf = ({ dialing, entrances }: TunnelPlans): Tunnel[] =>
-  [...dialing, ...entrances.flatMap(({ waiting }) => waiting)].map(({ tunnel }) => tunnel);
 
 /** What belongs to standard input and output is for `sluice tunnel stdio:`, which a far side starts; the rest is the gateway's. */
 const isOnStdio = ({ source }: EntrancePlan): boolean => source.scheme === 'stdio';

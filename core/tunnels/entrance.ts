@@ -29,23 +29,35 @@ export interface EntrancePlan {
 }
 
 class Entrance implements DoorHost {
-  readonly title: string;
   readonly source: Address;
-  readonly allow: readonly string[];
   readonly log: CoreLog;
-  readonly #waiting: readonly Waiting[];
+  #waiting: readonly Waiting[];
   readonly #proofsOf: ProofsOf;
   readonly #stop: AbortSignal;
   readonly #ends = new Map<Session, { end: FarEnd; tunnel: Tunnel }>();
 
   constructor({ source, waiting }: EntrancePlan, proofsOf: ProofsOf, log: CoreLog, stop: AbortSignal) {
-    this.title = waiting.map(({ tunnel }) => `tunnel "${tunnel.name}"`).join(', ');
     this.source = source;
-    this.allow = waiting.flatMap(({ allow }) => allow);
     this.log = log;
     this.#waiting = waiting;
     this.#proofsOf = proofsOf;
     this.#stop = stop;
+  }
+
+  get title(): string {
+    return this.#waiting.map(({ tunnel }) => `tunnel "${tunnel.name}"`).join(', ');
+  }
+
+  get allow(): readonly string[] {
+    return this.#waiting.flatMap(({ allow }) => allow);
+  }
+
+  /** Sessions of a tunnel that is not waited for any more are over; those of others are `Door.review`'s. */
+  update(waiting: readonly Waiting[]): void {
+    this.#waiting = waiting;
+    for (const [session, { tunnel }] of this.#ends)
+      if (!waiting.some((one) => one.tunnel === tunnel))
+        session.end(new SluiceError('SLUICE_STOPPED', 'its tunnel was taken out of the configuration'));
   }
 
   proofs(): readonly Proof[] {
@@ -117,6 +129,7 @@ export async function openEntrance(
     done: over(listener, door, log, stop.signal),
     stop: () => stop.abort(),
     listener,
+    update: (waiting) => entrance.update(waiting),
     review: () => door.review(),
     end: (reason) => void door.end(reason),
   };

@@ -33,7 +33,7 @@ const LONGEST_OFFERED = 64;
 export class Tunnel {
   readonly name: string;
   /** ms that a new stream waits for a far side that is away. */
-  readonly wait: number;
+  wait: number;
   readonly #services = new Map<string, Accept>();
   /** The newest first. */
   #ends: FarEnd[] = [];

@@ -16,6 +16,17 @@ export class Tunnels {
     this.#byName.set(tunnel.name, tunnel);
   }
 
+  /** The one of this name that there is already, or this one from now on. */
+  adopt(tunnel: Tunnel): Tunnel {
+    const known = this.#byName.get(tunnel.name);
+    if (known === undefined) this.add(tunnel);
+    return known ?? tunnel;
+  }
+
+  keepOnly(tunnels: ReadonlySet<Tunnel>): void {
+    for (const [name, tunnel] of this.#byName) if (!tunnels.has(tunnel)) this.#byName.delete(name);
+  }
+
   has(name: string): boolean {
     return this.#byName.has(name);
   }

@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from '
 import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { loadConfiguration } from '../../core/config/load.ts';
-import type { TunnelPlans } from '../../core/config/tunnels.ts';
+import type { TunnelPlans } from '../../core/tunnels/plans.ts';
 import { locateConfig } from '../../core/config/locate.ts';
 import type { Address } from '../../core/address.ts';
 import type { Link } from '../../core/link.ts';
