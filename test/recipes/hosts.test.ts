@@ -1,9 +1,13 @@
 /** The hosts that the recipes run on are what they are taken for: else their tests would prove little. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BORG2, untilSaid, whyNoHosts } from '../support/host.ts';
 import { makeHosts } from '../support/hosts.ts';
+import { start } from '../support/programs.ts';
 import { Scope, assertNothingLeaks } from '../support/scope.ts';
 
 assertNothingLeaks();
@@ -80,4 +84,23 @@ it('a host ends when its test does, with all that it runs and mounts', { skip: w
   for (const cleanup of cleanups) await cleanup();
   assert.equal(existsSync(`/proc/${alone.pid}`), false);
   assert.equal((await sleeper.ended).code, null);
+});
+
+/** A process that makes a host, and tells its number. */
+const MAKER = `import { Host } from ${JSON.stringify(join(import.meta.dirname, '../support/host.ts'))};
+import { Scope } from ${JSON.stringify(join(import.meta.dirname, '../support/scope.ts'))};
+const host = await Host.start(new Scope({ after() {} }), 'alone');
+host.start('sleep 1000');
+console.log(host.pid);`;
+
+it('a host ends also when the process that made it is killed', { skip: whyNoHosts() }, async (t) => {
+  const scope = new Scope(t);
+  const env = { ...process.env, TMPDIR: scope.folder() };
+  const maker = start(scope, process.execPath, ['--input-type=module', '--eval', MAKER], { env });
+  const [pid] = (await once(maker.child.stdout, 'data')) as [Buffer];
+  const place = `/proc/${pid.toString().trim()}`;
+  assert.equal(existsSync(place), true);
+  maker.child.kill('SIGKILL');
+  await maker.ended;
+  while (existsSync(place)) await sleep(10); // the kernel takes a moment
 });
