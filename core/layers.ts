@@ -137,6 +137,7 @@ class LayeredIntake {
     try {
       accept(await wrap(this.#layer, this.#options, below, { ...this.#context, role: 'source' }));
     } catch (error) {
+      below.arrival?.release(); // nobody accepts it who would
       log.debug('connection refused by a layer', { layer: this.#layer.name, peer: below.peer.address, error });
     }
   }
