@@ -32,9 +32,13 @@ interface Composed {
 
 const OF_STREAMS: readonly Capability[] = ['half-close', 'proves-end', 'tells-cut'] satisfies StreamCapability[];
 
-function capabilitiesOf({ keeps, adds }: Layer, below: Transport): Capability[] {
+/** Diagnostics, status and the client's request go past most layers. */
+const isAlone = ({ encrypts, handshakes }: Layer): boolean => encrypts === true || handshakes === true;
+
+function capabilitiesOf(layer: Layer, below: Transport): Capability[] {
+  const { keeps, adds } = layer;
   const kept = below.capabilities.filter((one) =>
-    OF_STREAMS.includes(one) ? keeps.includes(one as StreamCapability) : one !== 'hand-off',
+    OF_STREAMS.includes(one) ? keeps.includes(one as StreamCapability) : one !== 'hand-off' && !isAlone(layer),
   );
   return [...new Set([...kept, ...adds])];
 }
@@ -73,9 +77,10 @@ async function wrap<C extends Inbound | Outbound>(
   context.signal.addEventListener('abort', onAbort);
   if (context.signal.aborted) onAbort();
   try {
+    if (isAlone(layer)) (below as Inbound).established?.({ exit: false }); // before that nothing comes from a tunnel's far side
     const wrapping = start(layer, options, below, { ...context, signal: attempt.signal });
     wrapping.then((late) => refused.promise.catch((why: Error) => late.stream.destroy(why))).catch(() => {});
-    return compose(below, await Promise.race([wrapping, refused.promise]));
+    return compose(layer, below, await Promise.race([wrapping, refused.promise]));
   } catch (error) {
     abortConnection(below, error instanceof Error ? error : new Error(String(error)));
     throw error;
@@ -93,13 +98,20 @@ async function start(layer: Layer, options: unknown, { stream, peer }: Connectio
 }
 
 /** The connection with the layer's stream in place of its own: what goes beside the bytes stays as it is. */
-function compose<C extends Inbound | Outbound>(below: C, { stream, ...proved }: Awaited<ReturnType<typeof start>>): C {
-  const { handle: _untouched, ...beside } = below as Inbound;
+function compose<C extends Inbound | Outbound>(
+  layer: Layer,
+  below: C,
+  { stream, ...proved }: Awaited<ReturnType<typeof start>>,
+): C {
+  const { handle: _untouched, ...all } = below as Inbound & Outbound;
+  const { diagnostics, exit: _exit, exited: _exited, established: _told, request: _asked, ...alone } = all;
+  const beside = isAlone(layer) ? alone : all;
+  if (isAlone(layer)) diagnostics?.resume?.(); // a command would wait for its reader
   const abort = (reason: Error): void => {
     below.abort?.(reason); // first: what is below tells the cut as hard as it can
     stream.destroy(reason);
   };
-  return { ...(beside as C), ...proved, stream, abort };
+  return { ...(beside as unknown as C), ...proved, stream, abort };
 }
 
 /** Wraps what the transport below accepts, many at once, and hands on what could be wrapped. */
@@ -125,6 +137,7 @@ class LayeredIntake {
     try {
       accept(await wrap(this.#layer, this.#options, below, { ...this.#context, role: 'source' }));
     } catch (error) {
+      below.arrival?.release(); // nobody accepts it who would
       log.debug('connection refused by a layer', { layer: this.#layer.name, peer: below.peer.address, error });
     }
   }
@@ -139,8 +152,12 @@ const canShowBelow = (layer: Layer, below: Transport): boolean => below.showsTok
 
 /** What the transport below may agree on and show. */
 function contextBelow<C extends ListenContext | DialContext>(layer: Layer, below: Transport, context: C): C {
-  const { token: _hidden, ...rest } = context as DialContext;
-  const shown = canShowBelow(layer, below) ? context : (rest as C);
+  const { token, request, ...rest } = context as DialContext;
+  const shown = {
+    ...rest,
+    ...(token !== undefined && canShowBelow(layer, below) && { token }),
+    ...(request !== undefined && !isAlone(layer) && { request }),
+  } as unknown as C;
   return layer.negotiates ? { ...shown, protocols: [] } : shown;
 }
 

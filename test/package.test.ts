@@ -1,9 +1,10 @@
 /** What `npm pack` makes, installed as a user does it: the command and the contract work without our development dependencies. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { it } from 'node:test';
-import { run } from './support/programs.ts';
+import { run, start } from './support/programs.ts';
 import { Scope, assertNothingLeaks } from './support/scope.ts';
 
 assertNothingLeaks();
@@ -57,7 +58,9 @@ it('the package installs into an empty prefix, and its command and its contract 
   const dependencies = join(modules, 'sluice/node_modules'); // absent where the optional one cannot be built
   const inner = existsSync(dependencies) ? readdirSync(dependencies) : [];
   assert.deepEqual(
-    inner.filter((name) => !['.bin', '.package-lock.json', 'bufferutil', 'node-gyp-build'].includes(name)),
+    inner.filter(
+      (name) => !['.bin', '.package-lock.json', 'bufferutil', 'node-gyp-build', 'koffi', '@koromix'].includes(name),
+    ),
     [],
     'the package has no dependency but the optional one',
   );
@@ -68,4 +71,38 @@ it('the package installs into an empty prefix, and its command and its contract 
   );
   const imported = await run(scope, process.execPath, [plugin], { env });
   assert.equal(imported.stdout.toString(), 'function function\n', imported.stderr);
+});
+
+it('a plugin that was scaffolded, packed and installed beside the packed Sluice works from the command line', async (t) => {
+  const scope = new Scope(t);
+  const folder = scope.folder();
+  const env = { PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, HOME: folder };
+  const made = await run(scope, process.execPath, [join(PROJECT, 'dist/sluice.js'), 'plugin', 'new', 'chat'], {
+    cwd: folder,
+  });
+  assert.equal(made.code, 0, made.stderr);
+  const args = ['pack', '--json', '--pack-destination', folder];
+  const [packedPlugin] = JSON.parse(
+    (await run(scope, 'npm', args, { cwd: join(folder, 'sluice-chat') })).stdout.toString(),
+  ) as Packed[];
+  assert.deepEqual(packedPlugin?.files.map(({ path }) => path).toSorted(), ['README.md', 'chat.ts', 'package.json']);
+  const clean = join(folder, 'clean');
+  mkdirSync(clean, { mode: 0o700 });
+  writeFileSync(join(clean, 'package.json'), '{ "private": true }');
+  const sluiceItself = (await pack(scope, folder)).filename;
+  const packages = [sluiceItself, packedPlugin?.filename ?? ''].map((name) => join(folder, name));
+  const installed_ = await run(scope, 'npm', ['install', '--prefer-offline', ...packages], { cwd: clean });
+  assert.equal(installed_.code, 0, installed_.stderr);
+
+  const command = join(clean, 'node_modules/.bin/sluice');
+  const link = start(scope, command, ['link', '--plugin', 'sluice-chat', `chat:${folder}/s`, 'exec:cat'], {
+    cwd: clean,
+    env,
+  });
+  while (!link.said().includes('listening')) await once(link.child.stderr, 'data');
+  const connected = ['connect', '--plugin', 'sluice-chat', `chat:${folder}/s`];
+  const { stdout, stderr } = await run(scope, command, connected, { cwd: clean, env, input: 'by a package' });
+  assert.equal(stdout.toString(), 'by a package', stderr);
+  const bundled = await run(scope, command, ['plugin', 'check', 'sluice/zstd'], { cwd: clean, env });
+  assert.match(bundled.stdout.toString(), /every promise is kept/);
 });

@@ -58,6 +58,10 @@ export const tls = defineTransport({
       truncationIsEnd: address.truncationIsEnd,
       log,
       secured: ({ socket, raw, peer, arrival, certificate }) => {
+        if (signal.aborted) {
+          raw.destroy(); // it was still in its handshake when the source stopped
+          return;
+        }
         const shown = certificate && { credentials: { certificate } };
         accept({
           stream: socket,

@@ -6,7 +6,8 @@
  * What happens, in order:
  * 1. `parse` reads the layer's own options, which stand in the address as `NAME.OPTION=VALUE` (`?zstd.level=3`). It is pure.
  * 2. For each connection that the transport below has accepted or dialed, `wrap` is called with it and owns it from then
- *    on. What `wrap` resolves with is used instead of it; diagnostics, exit status and identity go past the layer.
+ *    on. What `wrap` resolves with is used instead of it; identity, diagnostics and exit status go past the layer (but see
+ *    `handshakes`).
  * 3. If `wrap` rejects, or has not settled after ten seconds, or its `signal` fires, the connection below is cut.
  *
  * Rules that no type checker enforces; `through` keeps the first four:
@@ -69,6 +70,11 @@ export interface Layer<A = unknown, S extends OptionSpecs = OptionSpecs> {
   readonly caveats?: readonly string[];
   /** Nobody between can read what it carries, and the server is verified: a token may pass. */
   readonly encrypts?: true;
+  /**
+   * Its `wrap` waits for the far side. Then, and where it encrypts, nothing goes beside the bytes: a stream of a tunnel must be
+   * open before its sink is known, and what goes beside is not encrypted. A session inside (`session=yes`) carries it.
+   */
+  readonly handshakes?: true;
   /** It can agree on a protocol with the far side by itself; then the transport below does not. */
   readonly negotiates?: true;
   parse(input: LayerParseInput<S>): A;

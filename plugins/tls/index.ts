@@ -179,6 +179,7 @@ export default defineLayer({
   keeps: ['half-close'],
   adds: ['proves-end', 'tells-cut'],
   encrypts: true,
+  handshakes: true,
   negotiates: true,
 
   parse({ options, role }): Names {

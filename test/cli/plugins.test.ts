@@ -1,6 +1,6 @@
 /** Plugins by the command line: what may be named, what is refused, and how it is told. */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { sluice, startSluice, type Ended } from '../support/command.ts';
@@ -181,6 +181,21 @@ describe('a plugin is refused with one line that names it, its member and the re
     );
   });
 });
+
+it(
+  'a plugin that another user owns is refused',
+  { skip: process.getuid?.() !== 0 && 'only root can give a file away' },
+  async (t) => {
+    const { run, folder } = place(t, { 'a.ts': GREETER, 'p/index.ts': GREETER });
+    chownSync(join(folder, 'a.ts'), 12_345, 12_345);
+    chownSync(join(folder, 'p'), 12_345, 12_345);
+    for (const plugin of ['./a.ts', './p'])
+      assert.match(
+        (await run('connect', '--plugin', plugin, 'greet:Ada')).stderr,
+        /belongs to user 12345, .*SLUICE_PLUGIN/,
+      );
+  },
+);
 
 describe('what goes wrong outside a contract call', () => {
   it('ends the process, and is logged with the name of the plugin', async (t) => {

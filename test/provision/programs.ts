@@ -34,6 +34,7 @@ export const NEEDS: readonly Need[] = [
   program('stunnel', 'stunnel4'),
   program('tinyproxy', 'tinyproxy-bin'),
   program('microsocks', 'microsocks'),
+  program('obfs4proxy', 'obfs4proxy'),
   program('danted', 'dante-server'),
   program('systemd-socket-activate', 'systemd'),
   program('systemd-analyze', 'systemd'),
