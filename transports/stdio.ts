@@ -48,11 +48,18 @@ function closeOutput(): void {
   openSync('/dev/null', 'r+');
 }
 
+/**
+ * ms until an end of input is one: it may be that of a pipeline which Ctrl-C has ended, and on a busy machine the signal
+ * comes to us later than to those before us. Half an upload must not look complete.
+ */
+const UNTIL_END = 20;
+
 class StdioStream extends Duplex implements ReleasingStream {
   readonly releasesChunks = true;
   readonly #input: Readable;
   readonly #holdsOutput: boolean;
   readonly #output = openOutput();
+  #ending: NodeJS.Timeout | undefined;
 
   constructor(host: StdioHost) {
     super({ allowHalfOpen: true });
@@ -61,13 +68,12 @@ class StdioStream extends Duplex implements ReleasingStream {
     this.#input.on('data', (chunk) => {
       if (!this.push(chunk)) this.#input.pause();
     });
-    // Not at once: of what came together Node sees signals last, and this end may be that of a pipeline that Ctrl-C has ended.
-    this.#input.once('end', () =>
-      setImmediate(() => {
+    this.#input.once('end', () => {
+      this.#ending = setTimeout(() => {
         if (host.interrupted()) this.destroy(new Error('interrupted'));
         else this.push(null);
-      }),
-    );
+      }, UNTIL_END);
+    });
     this.#input.on('error', (error) => this.destroy(error));
     this.#output.on('error', (error) => this.destroy(error));
   }
@@ -101,6 +107,7 @@ class StdioStream extends Duplex implements ReleasingStream {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    clearTimeout(this.#ending);
     this.#input.pause();
     if (this.#input instanceof Socket) this.#input.destroy();
     if (this.#output instanceof Socket) this.#output.destroy();

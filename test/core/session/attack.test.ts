@@ -202,7 +202,7 @@ describe('a far side that is slow on purpose', () => {
     const took = performance.now() - since;
     clearInterval(drip);
     carrier.destroy();
-    assert.ok(took > 190 && took < 400, `${took} ms`);
+    assert.ok(took < 900, `${took} ms`); // all of it would have come after more than a second
     assert.match(refusals.at(-1) ?? '', /no answer to the handshake within 0.2 s|the bytes 000000/);
     await finish();
   });
