@@ -13,6 +13,9 @@ import type { Admitted, Arrival, Credentials, Log } from '../plugins/contract/in
 import type { Upgraded } from './websocket-stream.ts';
 import { UpgradedWebSocket } from './websocket-upgrade.ts';
 
+/** ms from the connection to the whole head of its request. */
+const HEAD_DEADLINE = 10_000;
+
 const HTTP_LIMITS = {
   headersTimeout: 10_000,
   requestTimeout: 10_000,
@@ -51,6 +54,7 @@ export class WebSocketHost {
   readonly #routes = new Map<string, Route>();
   readonly #upgrader: Server<typeof UpgradedWebSocket>;
   readonly #visitors = new WeakMap<Duplex, Visitor>();
+  readonly #deadlines = new WeakMap<Duplex, NodeJS.Timeout>();
   readonly #speak: (socket: Duplex) => void;
 
   /** Not yet listening: the caller binds `server`. @param receive takes accepted sockets, and gives them back by `welcome` */
@@ -80,6 +84,9 @@ export class WebSocketHost {
   /** Speaks HTTP with somebody who has come: on an accepted socket, or on TLS over it. */
   welcome(socket: Duplex, visitor: Visitor): void {
     this.#visitors.set(socket, visitor);
+    const deadline = setTimeout(() => socket.destroy(), HEAD_DEADLINE); // Node's own begins with the first byte
+    this.#deadlines.set(socket, deadline);
+    socket.once('close', () => clearTimeout(deadline));
     this.#speak(socket);
   }
 
@@ -103,6 +110,7 @@ export class WebSocketHost {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    clearTimeout(this.#deadlines.get(socket));
     socket.on('error', () => {}); // first of all: a reset in the middle of this ends the process otherwise
     const route = this.#routes.get(pathOf(request) ?? '');
     const known = this.#visitors.get(socket);
