@@ -73,6 +73,7 @@ export class Door {
 
   /** Who shows this, if they may connect at all. */
   admit(credentials: Credentials, peer: string): Admitted | undefined {
+    if (this.#context.admission.isBarred(peer)) return undefined;
     return this.#let(this.#context.identities().identify(credentials), peer, credentials);
   }
 

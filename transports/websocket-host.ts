@@ -10,6 +10,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type Server } from 'ws';
 import type { Admitted, Arrival, Credentials, Log } from '../plugins/contract/index.ts';
+import { forwardedFor, type Trust } from './proxy-trust.ts';
 import type { Upgraded } from './websocket-stream.ts';
 import { UpgradedWebSocket } from './websocket-upgrade.ts';
 
@@ -40,6 +41,8 @@ export interface Visitor {
   readonly peer: string;
   readonly arrival: Arrival;
   readonly credentials: Credentials;
+  /** It is a trusted proxy, whose X-Forwarded-For tells where a connection comes from. */
+  readonly trust: Trust | undefined;
 }
 
 const STATUS: Readonly<Record<number, string>> = {
@@ -113,8 +116,9 @@ export class WebSocketHost {
     clearTimeout(this.#deadlines.get(socket));
     socket.on('error', () => {}); // first of all: a reset in the middle of this ends the process otherwise
     const route = this.#routes.get(pathOf(request) ?? '');
-    const known = this.#visitors.get(socket);
-    if (route === undefined || known === undefined) return refuse(socket, 404);
+    const visited = this.#visitors.get(socket);
+    if (route === undefined || visited === undefined) return refuse(socket, 404);
+    const known = { ...visited, peer: peerOf(visited, request) };
     const { origin } = request.headers;
     if (origin !== undefined && !route.origins.includes(origin)) {
       route.log.warn('connection refused', { peer: known.peer, reason: `origin ${origin} is not allowed` });
@@ -133,6 +137,12 @@ function refuse(socket: Duplex, status: number): void {
   const challenge = status === 401 ? 'WWW-Authenticate: Bearer\r\n' : '';
   socket.end(`HTTP/1.1 ${status} ${STATUS[status]}\r\n${challenge}Connection: close\r\nContent-Length: 0\r\n\r\n`);
   socket.once('finish', () => (socket as Socket).destroySoon());
+}
+
+/** Several headers count as one, in their order. */
+function peerOf({ peer, trust }: Visitor, { headersDistinct }: IncomingMessage): string {
+  const told = headersDistinct['x-forwarded-for']?.join(',');
+  return (trust !== undefined && told !== undefined && forwardedFor(told, trust)) || peer;
 }
 
 /** RFC 6750. Another kind of credentials is none. */

@@ -32,6 +32,8 @@ interface Waiting {
   readonly cut: (reason: string) => void;
 }
 
+const BARRED = 'its source has failed to prove who it is too often, and waits';
+
 const ratesOf = ({ handshakes, handshakesPerSource, ratePerIdentity }: AdmissionLimits) => ({
   handshakes: new Rate(handshakes),
   perSource: new Rate(handshakesPerSource),
@@ -138,7 +140,7 @@ export class Admission {
       return `no descriptors are left (${limits.descriptors})`;
     if (this.#sockets >= limits.connections) return `${limits.connections} connections are open, which is the limit`;
     if (source !== undefined) {
-      if (this.#penalties.isBarred(source, now)) return 'its source has failed to prove who it is too often, and waits';
+      if (this.#penalties.isBarred(source, now)) return BARRED;
       if (this.#arrivingOf.get(source) >= limits.arrivingPerSource)
         return `${limits.arrivingPerSource} of its source have not yet proved who they are`;
       if (isCostly && !this.#rates.perSource.take(source, now))
@@ -147,6 +149,14 @@ export class Admission {
     return isCostly && !this.#rates.handshakes.take('', now)
       ? `more than ${limits.handshakes} handshakes a second`
       : undefined;
+  }
+
+  /** Behind a proxy it is known only now where somebody comes from. */
+  isBarred(peer: string): boolean {
+    const source = sourceOf(peer, this.limits.loopback);
+    const isBarred = source !== undefined && this.#penalties.isBarred(source, performance.now());
+    if (isBarred) this.#tally.add(BARRED, { peer });
+    return isBarred;
   }
 
   /** Somebody showed what is nobody's, or was not allowed. */
