@@ -113,8 +113,8 @@ describe('a link that is for one identity', () => {
     assert.equal(await from('https://good.example'), '101');
   });
 
-  it('authorises every stream anew: a service that is not offered is refused, and nothing is dialed', async (t) => {
-    const { address, accepted, far } = await guarded(t, 'tcp://127.0.0.1:0?session=yes');
+  it('authorises every stream anew: what is not offered, or not allowed any more, is refused, and nothing is dialed', async (t) => {
+    const { address, accepted, far, opened: link } = await guarded(t, 'tcp://127.0.0.1:0?session=yes');
     const port = Number(address.split(':').at(-1));
     const dial = async () => ({ stream: connect({ port, allowHalfOpen: true }), peer: { address: 'test' } });
     const { session, ended } = await dialSession(
@@ -125,6 +125,8 @@ describe('a link that is for one identity', () => {
       const { opened } = session.open({ service, metadata: {} });
       await assert.rejects(opened, /there is no service/);
     }
+    link.update({ ...link.link, allow: ['desk'] });
+    await assert.rejects(session.open({ service: 'default', metadata: {} }).opened);
     assert.equal(accepted(), 0);
     assert.match(JSON.stringify(far.log.lines), /stream refused/);
     session.end(new Error('test over'));
