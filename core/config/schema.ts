@@ -132,7 +132,7 @@ const limits = z
     handshakes: atLeastOne.optional().describe('TLS handshakes a second; 200 by default'),
     'handshakes-per-source': atLeastOne.optional().describe('of one IPv4 /24 or IPv6 /64; 20 by default'),
     loopback: z
-      .boolean()
+      .union([z.boolean(), z.enum(['yes', 'no'])], 'expected yes or no')
       .optional()
       .describe('whether what is counted by source is counted for this machine, too; no by default'),
   })
