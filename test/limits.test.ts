@@ -80,7 +80,7 @@ describe('slow clients', { concurrency: true }, () => {
       t.diagnostic(
         `slowest cut after ${longest.toFixed(1)} s; honest p50 ${Math.round(percentile(honest, 0.5))} ms, p99 ${Math.round(percentile(honest, 0.99))} ms`,
       );
-      assert.ok(longest <= 10.6, `${longest} s`);
+      assert.ok(longest <= (isSoak ? 10.6 : 13), `${longest} s`); // likewise
       const counted = percentile(honest, isSoak ? 0.99 : 0.5); // a busy machine makes single ones slow
       assert.ok(counted < 500, `${counted} ms`);
     });
