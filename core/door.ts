@@ -4,13 +4,24 @@
  * keeps its session (tunnels/entrance.ts).
  */
 import { judgeAccess } from './access.ts';
+import { Arrivals, type Admission } from './admission/admission.ts';
+import { endIdle } from './admission/idle-sessions.ts';
 import type { Address } from './address.ts';
 import { SluiceError, reasonOf, wrap } from './errors.ts';
 import { describeCredentials, type Identities } from './identities.ts';
 import type { CoreLog } from './log.ts';
 import { abortConnection } from './relay.ts';
 import { isSession, listenForSessions, protocolsOf } from './sessions.ts';
-import type { Admitted, Credentials, Folders, Identity, Inbound, Listener, Proof } from '../plugins/contract/index.ts';
+import type {
+  Admitted,
+  Arrival,
+  Credentials,
+  Folders,
+  Identity,
+  Inbound,
+  Listener,
+  Proof,
+} from '../plugins/contract/index.ts';
 import type { Far, SessionListener } from './session/listener.ts';
 import type { OpenRequest, Session } from './session/session.ts';
 
@@ -20,6 +31,8 @@ export interface DoorHost {
   readonly source: Address;
   readonly allow: readonly string[];
   readonly log: CoreLog;
+  /** ms that a session may have no stream; as long as it likes where it is not given. */
+  readonly idleSession?: number;
   /** Whether they may come in at all; asked for every connection and every carrier. */
   may(identity: Identity | undefined): boolean;
   /** What those who may come in prove themselves by. */
@@ -37,10 +50,13 @@ export interface DoorHost {
 export interface DoorContext {
   /** Who is known now. */
   identities(): Identities;
+  readonly admission: Admission;
   readonly folders: Folders;
 }
 
 export class Door {
+  /** Those who have come in, and have not yet proved who they are. */
+  readonly #arrivals: Arrivals;
   /** Nobody comes in before the source has been judged. */
   isOpen = false;
   readonly #host: DoorHost;
@@ -52,10 +68,12 @@ export class Door {
   constructor(host: DoorHost, context: DoorContext) {
     this.#host = host;
     this.#context = context;
+    this.#arrivals = new Arrivals(host.source.transport.encrypts === true);
   }
 
   /** Who shows this, if they may connect at all. */
   admit(credentials: Credentials, peer: string): Admitted | undefined {
+    if (this.#context.admission.isBarred(peer)) return undefined;
     return this.#let(this.#context.identities().identify(credentials), peer, credentials);
   }
 
@@ -71,7 +89,12 @@ export class Door {
     if (this.#host.may(identity)) return identity === undefined ? {} : { identity };
     const reason = identity === undefined ? describeCredentials(credentials) : `${identity.name} is not allowed`;
     this.#host.log.warn('connection refused', { peer, reason });
+    if (identity !== undefined || credentials?.token !== undefined) this.#context.admission.failed(peer);
     return undefined;
+  }
+
+  arrive(peer: string, cut: () => void): Arrival | undefined {
+    return this.#context.admission.arrive(this.#arrivals, peer, cut);
   }
 
   accept(inbound: Inbound): void {
@@ -90,10 +113,15 @@ export class Door {
 
   #enter(inbound: Inbound): void {
     const { source } = this.#host;
+    const { admission } = this.#context;
     if (isSession(inbound, source)) {
-      const greeting = this.#acceptCarrier(inbound).finally(() => this.#greeting.delete(greeting));
+      const greeting = this.#acceptCarrier(inbound).finally(() => {
+        admission.settle(inbound.arrival);
+        this.#greeting.delete(greeting);
+      });
       return void this.#greeting.add(greeting);
     }
+    admission.settle(inbound.arrival);
     if (source.session === 'always')
       throw new SluiceError('SLUICE_DENIED', 'only the session of a sluice is spoken here');
     const { credentials, peer } = inbound;
@@ -109,13 +137,17 @@ export class Door {
     try {
       this.#sessions ??= listenForSessions(source, {
         log,
+        limits: { maxStreams: this.#context.admission.limits.streamsPerSession },
         admit: (token, from) => this.#admitSession(token, from),
         accept: (inbound, request, session) => {
           const refusal = this.#host.refusal();
           if (refusal !== undefined) throw refusal;
           this.#host.open(inbound, request, session);
         },
-        began: (session, far, id) => this.#host.began?.(session, far, id),
+        began: (session, far, id) => {
+          if (this.#host.idleSession !== undefined) endIdle(session, this.#host.idleSession);
+          this.#host.began?.(session, far, id);
+        },
       });
       await (await this.#sessions).accept(carrier);
     } catch (error) {
@@ -190,7 +222,7 @@ async function listen(host: DoorHost, door: Door, folders: Folders, signal: Abor
       protocols: protocolsOf(source),
       accept: (inbound) => door.accept(inbound),
       admit: (credentials, peer) => door.admit(credentials, peer),
-      arrive: () => ({ release: () => {} }),
+      arrive: (peer, cut) => door.arrive(peer, cut),
       proofs: () => host.proofs(),
     });
   } catch (error) {

@@ -6,6 +6,8 @@
  * A connection's way through the code: door.ts (accept) → open-link.ts → serve.ts → handoff.ts, or dial.ts → relay.ts →
  * pump.ts. A tunnel is kept by tunnels/dialing.ts, or comes in by tunnels/entrance.ts.
  */
+import { Admission } from './admission/admission.ts';
+import type { AdmissionLimits } from './admission/limits.ts';
 import type { Address } from './address.ts';
 import { SluiceError } from './errors.ts';
 import { LIMITS } from './limits.ts';
@@ -29,6 +31,8 @@ export interface GatewayOptions {
   /** Where the token is that is shown to sinks whose address names none. */
   readonly token?: TokenReference | undefined;
   readonly loudness?: Loudness;
+  /** How many may come in. */
+  readonly limits?: AdmissionLimits;
   /** What the transport `tunnel:` asks: the two must be given the same. */
   readonly tunnels?: Tunnels;
   /** The command line that is this program, for what the commands of a far side find within their reach. */
@@ -63,6 +67,7 @@ export interface OpenTunnel {
 
 export class Gateway {
   readonly tunnels: Tunnels;
+  readonly admission: Admission;
   readonly #context: LinkContext;
   #identities = new Identities();
   readonly #registry: Registry;
@@ -80,8 +85,19 @@ export class Gateway {
     this.#sluice = sluice;
     const number = (): number => (this.#accepted += 1);
     const within = this.#variables.bind(this);
+    this.admission = new Admission(log, options.limits);
     const identities = (): Identities => this.#identities;
-    this.#context = { log, folders, token, loudness, running: new Set(), number, within, identities };
+    this.#context = {
+      log,
+      folders,
+      token,
+      loudness,
+      running: new Set(),
+      number,
+      within,
+      identities,
+      admission: this.admission,
+    };
   }
 
   get identities(): Identities {

@@ -25,6 +25,24 @@ export const LIMITS = {
   tunnelWait: 10_000,
   /** Sessions of one link that may wait for their carrier at once. */
   detachedSessions: 512,
+  /** Connections of one identity, and new ones in a second: a machine with a client that has gone wild is still one machine. */
+  connectionsPerIdentity: 256,
+  ratePerIdentity: 200,
+  /** Streams that a far side may have open in one session. */
+  streamsPerSession: 256,
+  /** Commands that run, of all and of one identity: each is a process, or several. */
+  commands: 256,
+  commandsPerIdentity: 8,
+  /** Connections at one source that have not yet proved who they are; sshd's MaxStartups ends there, too. */
+  arriving: 200,
+  arrivingPerSource: 10,
+  /** TLS handshakes in a second, of all and of one source: each takes 2 ms, so 200 are two fifths of what we can do. */
+  handshakes: 200,
+  handshakesPerSource: 20,
+  /** ms from the first byte of TCP to the proof of who it is, whatever arrives meanwhile. */
+  arrivalTime: 15_000,
+  /** ms that a session of a link may have no stream. */
+  idleSession: 60_000,
   /** Connections of one gateway. Two descriptors each: under the usual hard limit of 1,048,576 and far above use. */
   relays: 10_000,
   /** Bytes of one read from a socket. 256 KiB is where the rate stops growing; 8 KiB is why socat is slow. */

@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events';
 import { assertAccess, authorize } from './access.ts';
+import type { Admission } from './admission/admission.ts';
 import type { Address } from './address.ts';
 import { openDoor, type Door, type DoorHost } from './door.ts';
 import { SluiceError, reasonOf } from './errors.ts';
@@ -21,6 +22,7 @@ import type { Identity, Inbound, Listener, Proof } from '../plugins/contract/ind
 export interface LinkContext extends ServeContext {
   /** Who is known now. */
   identities(): Identities;
+  readonly admission: Admission;
   /** Every connection of the gateway that runs now. */
   readonly running: Set<Served>;
   /** A number for a new connection. */
@@ -78,6 +80,7 @@ class Intake implements DoorHost {
   readonly title: string;
   readonly source: Address;
   readonly log: CoreLog;
+  readonly idleSession = LIMITS.idleSession;
   /** As it is now: a reload may change it. */
   link: Link;
   readonly #context: LinkContext;
@@ -124,9 +127,15 @@ class Intake implements DoorHost {
     return new SluiceError('SLUICE_DENIED', `there is no service "${service}"; this link offers: ${known}`);
   }
 
+  /** @throws SluiceError SLUICE_BUSY */
   #take(inbound: Inbound, sink: Address, service: string): void {
+    const isCommand = sink.transport.account !== undefined;
+    const leave = this.#context.admission.enter(inbound.identity, isCommand, inbound.peer.address);
     if (this.link.once) this.#stop.abort();
-    const over = this.#serve(inbound, sink, service).finally(() => this.#pending.delete(over));
+    const over = this.#serve(inbound, sink, service).finally(() => {
+      leave();
+      this.#pending.delete(over);
+    });
     this.#pending.add(over);
   }
 
@@ -152,9 +161,8 @@ class Intake implements DoorHost {
   }
 
   refusal(): SluiceError | undefined {
-    if (this.#stop.signal.aborted) return new SluiceError('SLUICE_STOPPED', 'the source does not take connections now');
-    if (this.#context.running.size < LIMITS.relays) return undefined;
-    return new SluiceError('SLUICE_BUSY', `${LIMITS.relays} connections are open, which is the limit`);
+    if (!this.#stop.signal.aborted) return undefined;
+    return new SluiceError('SLUICE_STOPPED', 'the source does not take connections now');
   }
 
   async #serve(inbound: Inbound, sink: Address, service: string): Promise<void> {

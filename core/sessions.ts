@@ -23,7 +23,7 @@ import type {
 import type { TokenReference } from './token.ts';
 import type { DialedSession } from './session/dialer.ts';
 import type { Far, SessionListener } from './session/listener.ts';
-import type { OpenAnswer, OpenRequest, Session } from './session/session.ts';
+import type { OpenAnswer, OpenRequest, Session, SessionLimits } from './session/session.ts';
 import type { SessionStream } from './session/stream.ts';
 
 /** What may be agreed on at an address. */
@@ -70,6 +70,7 @@ function toInbound(
 /** What a link does with the sessions of its source. */
 export interface SessionHost {
   readonly log: Log;
+  readonly limits: Pick<SessionLimits, 'maxStreams'>;
   /** Who shows this token on this carrier, if they may have a session. */
   admit(token: string | undefined, carrier: Inbound): Admitted | undefined;
   /** A stream for a service, opened in `session`; throws what the far side is to be told if it may not have it. */
@@ -99,6 +100,7 @@ export async function listenForSessions(source: Address, host: SessionHost): Pro
     admit: host.admit,
     detachedLife: source.detachedLife,
     heartbeat: heartbeatOf(source),
+    ...host.limits,
     maxDetached: LIMITS.detachedSessions,
     log: host.log,
     ...(host.began && { onSession: host.began.bind(host) }),

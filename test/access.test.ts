@@ -97,8 +97,24 @@ describe('a link that is for one identity', () => {
     assert.equal(await status('-H', `Authorization: Bearer ${TOKENS.laptop}`), '101');
   });
 
-  it('authorises every stream anew: a service that is not offered is refused, and nothing is dialed', async (t) => {
-    const { address, accepted, far } = await guarded(t, 'tcp://127.0.0.1:0?session=yes');
+  it('refuses a web page of another origin before it looks at the token', async (t) => {
+    const { scope, address, accepted } = await guarded(t, 'ws://127.0.0.1:0/x?origin=https%3A//good.example');
+    const from = async (origin: string): Promise<string> => {
+      const head = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13'];
+      const key = ['Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==', `Authorization: Bearer ${TOKENS.laptop}`];
+      const headers = [...head, ...key, `Origin: ${origin}`].flatMap((line) => ['-H', line]);
+      const url = address.replace('ws:', 'http:');
+      const args = ['-s', '-o', '/dev/null', '-m', '1', '-w', '%{http_code}', ...headers, url];
+      return (await run(scope, 'curl', args)).stdout.toString();
+    };
+    for (const origin of ['https://evil.example', 'https://good.example.evil', 'null'])
+      assert.equal(await from(origin), '403');
+    assert.equal(accepted(), 0);
+    assert.equal(await from('https://good.example'), '101');
+  });
+
+  it('authorises every stream anew: what is not offered, or not allowed any more, is refused, and nothing is dialed', async (t) => {
+    const { address, accepted, far, opened: link } = await guarded(t, 'tcp://127.0.0.1:0?session=yes');
     const port = Number(address.split(':').at(-1));
     const dial = async () => ({ stream: connect({ port, allowHalfOpen: true }), peer: { address: 'test' } });
     const { session, ended } = await dialSession(
@@ -109,6 +125,8 @@ describe('a link that is for one identity', () => {
       const { opened } = session.open({ service, metadata: {} });
       await assert.rejects(opened, /there is no service/);
     }
+    link.update({ ...link.link, allow: ['desk'] });
+    await assert.rejects(session.open({ service: 'default', metadata: {} }).opened);
     assert.equal(accepted(), 0);
     assert.match(JSON.stringify(far.log.lines), /stream refused/);
     session.end(new Error('test over'));

@@ -20,6 +20,15 @@ const registry = new Registry(builtInTransports({ interrupted: () => false }, ne
 const read = (text: string | undefined, role: 'source' | 'sink'): unknown =>
   parseAddress((text ?? '').replace('sha256/…', `sha256/${'A'.repeat(43)}=`), { registry, role, folder: '/' });
 
+it('every threat names tests that are there', () => {
+  const root = join(import.meta.dirname, '..');
+  const threats = readFileSync(join(root, 'test/THREATS.md'), 'utf8');
+  const named = [...threats.matchAll(/`(test\/[\w/.-]+)`:\s"([^"]*)"/g)];
+  assert.ok(named.length >= 35, `${named.length} tests`);
+  for (const [, file = '', title = ''] of named)
+    assert.ok(readFileSync(join(root, file), 'utf8').includes(title), `${file} has no test ${JSON.stringify(title)}`);
+});
+
 describe('the README', () => {
   it('lists every error code with its exit status and meaning, and no other', () => {
     const rows = [...readme.matchAll(/^\| `(SLUICE_\w+)` \| (\d+) \| (.+) \|$/gm)].map(([, code, exit, meaning]) => ({

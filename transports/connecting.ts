@@ -35,6 +35,8 @@ export async function connectSocket(
 export interface TcpTarget extends HostPort, ProxyTerms {
   /** ms. */
   readonly keepalive: number;
+  /** Bytes that come before all others: a header of the PROXY protocol. */
+  readonly preface?: Buffer;
 }
 
 /** A TCP connection, or one that stands for it: made by a proxy, inside TLS to that proxy. */

@@ -7,6 +7,7 @@ import { boundHostPort, formatHostPort, parseHostPort, reachOf } from './host-po
 import { ACCEPT, bind, closedBy, tune } from './listening.ts';
 import { inspectProxy, reachThrough, viaOf } from './proxy-environment.ts';
 import { PROXY_OPTIONS, parseProxy } from './proxy-options.ts';
+import { PREFACE_OPTIONS, TRUST_OPTIONS, parseTrust, parseTrusted, prefaceFor, reachBehind } from './proxy-trust.ts';
 import { TCP_OPTIONS } from './tcp.ts';
 import { TLS_OPTIONS, parseTlsNames, pinnedAddress, provenBy } from './tls-options.ts';
 
@@ -21,6 +22,8 @@ export const tls = defineTransport({
   options: {
     ...TLS_OPTIONS,
     ...TCP_OPTIONS,
+    ...TRUST_OPTIONS,
+    ...PREFACE_OPTIONS,
     ...PROXY_OPTIONS,
     truncation: {
       type: 'choice',
@@ -38,9 +41,11 @@ export const tls = defineTransport({
     ...parseTlsNames(input),
     ...parseProxy('tls', input.options),
     keepalive: input.options.keepalive,
+    trusted: parseTrusted(input.options),
+    hasPreface: input.options['proxy-protocol'],
     truncationIsEnd: input.options.truncation === 'end',
   }),
-  reach: (address) => reachThrough(address),
+  reach: (address) => reachBehind(address.trusted, reachThrough(address)),
   via: (address) => viaOf(address),
   proves: (address) => provenBy(address),
   occupies: (address) => (address.port === 0 ? undefined : `tcp ${formatHostPort(address)}`),
@@ -73,14 +78,15 @@ export const tls = defineTransport({
         });
       },
     });
-    const take = receive(context, (arrived) => secure.handshake(arrived));
+    const trust = parseTrust(address.trusted);
+    const take = receive(context, (arrived) => secure.handshake(arrived), { trust, by: 'protocol' });
     const server = createServer(ACCEPT, (raw) => take(tune(raw, address.keepalive)));
     await bind(server, { host: address.host, port: address.port }, log);
     const bound = boundHostPort(server.address() as AddressInfo);
     return {
       address: `tls://${formatHostPort(bound)}`,
       ...(pin === undefined ? {} : { dial: pinnedAddress('tls', bound.host, bound.port, '', pin) }),
-      reach: reachOf(bound.host),
+      reach: reachBehind(address.trusted, reachOf(bound.host)),
       renew: renewal(address, context, secure),
       closed: closedBy(server, signal),
     };
@@ -88,7 +94,11 @@ export const tls = defineTransport({
 
   async dial(address, context) {
     const [, { agreed, dialTls }] = await loadTls();
-    const { socket, abort } = await dialTls(address, context, context.protocols);
+    const { socket, abort } = await dialTls(
+      { ...address, ...prefaceFor(address.hasPreface, context) },
+      context,
+      context.protocols,
+    );
     const peer = { address: `tls://${formatHostPort(address)}` };
     return { stream: socket, peer, abort, ...agreed(socket) };
   },

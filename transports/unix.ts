@@ -2,9 +2,10 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { defineTransport } from '../plugins/contract/index.ts';
-import { receive } from './arrivals.ts';
+import { receive, type Arrived } from './arrivals.ts';
 import { connectSocket } from './connecting.ts';
 import { ACCEPT } from './listening.ts';
+import { PREFACE_OPTIONS, TRUST_OPTIONS, parseTrust, parseTrusted, prefaceFor, reachBehind } from './proxy-trust.ts';
 import { SOCKET_FILE_OPTIONS, parseMode, parseSocketPath, socketOwner } from './unix-options.ts';
 import { inspectUnixPeers, unixPeers } from './unix-peer.ts';
 
@@ -14,7 +15,7 @@ export const unix = defineTransport({
   schemes: ['unix'],
   grammar: 'unix:/PATH',
   summary: 'UNIX sockets; owner, group and mode are set before the name appears',
-  options: SOCKET_FILE_OPTIONS,
+  options: { ...SOCKET_FILE_OPTIONS, ...TRUST_OPTIONS, ...PREFACE_OPTIONS },
   capabilities: ['half-close', 'hand-off'],
   diesWithPeer: true,
   personal: ['target'],
@@ -24,9 +25,11 @@ export const unix = defineTransport({
     mode: parseMode(options.mode),
     user: options.user,
     group: options.group,
+    trusted: parseTrusted(options),
+    hasPreface: options['proxy-protocol'],
   }),
   occupies: ({ path }) => `unix:${path}`,
-  reach: () => 'local',
+  reach: ({ trusted }) => reachBehind(trusted, 'local'),
   proves: () => ['uid', 'gid'],
   async inspect(address, role, proofs = []) {
     if (role === 'sink') return [];
@@ -38,16 +41,22 @@ export const unix = defineTransport({
     const { accept, log, signal, folders } = context;
     const [{ listenAt }, owner] = await Promise.all([import('./unix-socket-file.ts'), socketOwner(address)]);
     const peers = await unixPeers(context.proofs);
-    const take = receive(context, ({ raw, peer, arrival }) =>
-      accept({ stream: raw, handle: raw, peer: { address: peer }, arrival, ...peers.credentials(raw) }),
-    );
+    const accepted = ({ raw, peer, arrival, isProxied }: Arrived): void => {
+      const own = isProxied ? {} : { handle: raw, ...peers.credentials(raw) }; // the proxy's user is not the client
+      accept({ stream: raw, peer: { address: peer }, arrival, ...own });
+    };
+    const take = receive(context, accepted, { trust: parseTrust(address.trusted), by: 'protocol' });
     const server = createServer(ACCEPT, take);
     const { path, unpublish } = await listenAt(server, address.path, owner, { log, runtime: folders.runtime });
     const stopped = signal.aborted ? Promise.resolve() : once(signal, 'abort');
-    return { address: `unix:${path}`, reach: 'local', renew: peers.renew, closed: stopped.then(unpublish) };
+    const reach = reachBehind(address.trusted, 'local');
+    return { address: `unix:${path}`, reach, renew: peers.renew, closed: stopped.then(unpublish) };
   },
 
-  async dial({ path }, { signal }) {
-    return { stream: await connectSocket({ path }, signal), peer: { address: `unix:${path}` } };
+  async dial({ path, hasPreface }, context) {
+    const stream = await connectSocket({ path }, context.signal);
+    const { preface } = prefaceFor(hasPreface, context);
+    if (preface !== undefined) stream.write(preface);
+    return { stream, peer: { address: `unix:${path}` } };
   },
 });

@@ -1,10 +1,19 @@
 /** What `ws`, `wss` and `ws+unix` addresses say: options, place and path. Pure. */
+import { TRUST_OPTIONS, parseTrusted } from './proxy-trust.ts';
 import type { ParseInput } from '../plugins/contract/index.ts';
 import { formatHostPort, parseHostPort, type HostPort } from './host-port.ts';
 import { parseProxy, type PROXY_OPTIONS, type ProxyTerms } from './proxy-options.ts';
 import type { TlsNames } from './tls-options.ts';
 
 export const HTTP_OPTIONS = {
+  ...TRUST_OPTIONS,
+  proxied: {
+    type: 'choice',
+    values: ['header', 'protocol'],
+    default: 'header',
+    role: 'source',
+    help: 'how trusted proxies tell where a connection comes from: X-Forwarded-For, or the PROXY protocol',
+  },
   ping: {
     type: 'duration',
     default: 20_000,
@@ -40,6 +49,9 @@ export interface WebSocketAddress {
   readonly origins: readonly string[];
   readonly headers: Readonly<Record<string, string>>;
   readonly query: string;
+  /** Proxies whose word counts on where a connection comes from. */
+  readonly trusted: readonly string[];
+  readonly proxied: 'header' | 'protocol';
 }
 
 function parseHeaders(lines: readonly string[]): Record<string, string> {
@@ -60,6 +72,8 @@ export function parseHttp({ options }: ParseInput<typeof HTTP_OPTIONS>, path: st
   return {
     path: path === '' ? '/' : path,
     ping: options.ping,
+    trusted: parseTrusted(options),
+    proxied: options.proxied,
     origins: options.origin,
     headers,
     query: options.query ?? '',

@@ -10,8 +10,12 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type Server } from 'ws';
 import type { Admitted, Arrival, Credentials, Log } from '../plugins/contract/index.ts';
+import { forwardedFor, type Trust } from './proxy-trust.ts';
 import type { Upgraded } from './websocket-stream.ts';
 import { UpgradedWebSocket } from './websocket-upgrade.ts';
+
+/** ms from the connection to the whole head of its request. */
+const HEAD_DEADLINE = 10_000;
 
 const HTTP_LIMITS = {
   headersTimeout: 10_000,
@@ -37,6 +41,8 @@ export interface Visitor {
   readonly peer: string;
   readonly arrival: Arrival;
   readonly credentials: Credentials;
+  /** It is a trusted proxy, whose X-Forwarded-For tells where a connection comes from. */
+  readonly trust: Trust | undefined;
 }
 
 const STATUS: Readonly<Record<number, string>> = {
@@ -51,6 +57,7 @@ export class WebSocketHost {
   readonly #routes = new Map<string, Route>();
   readonly #upgrader: Server<typeof UpgradedWebSocket>;
   readonly #visitors = new WeakMap<Duplex, Visitor>();
+  readonly #deadlines = new WeakMap<Duplex, NodeJS.Timeout>();
   readonly #speak: (socket: Duplex) => void;
 
   /** Not yet listening: the caller binds `server`. @param receive takes accepted sockets, and gives them back by `welcome` */
@@ -80,6 +87,9 @@ export class WebSocketHost {
   /** Speaks HTTP with somebody who has come: on an accepted socket, or on TLS over it. */
   welcome(socket: Duplex, visitor: Visitor): void {
     this.#visitors.set(socket, visitor);
+    const deadline = setTimeout(() => socket.destroy(), HEAD_DEADLINE); // Node's own begins with the first byte
+    this.#deadlines.set(socket, deadline);
+    socket.once('close', () => clearTimeout(deadline));
     this.#speak(socket);
   }
 
@@ -103,10 +113,12 @@ export class WebSocketHost {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    clearTimeout(this.#deadlines.get(socket));
     socket.on('error', () => {}); // first of all: a reset in the middle of this ends the process otherwise
     const route = this.#routes.get(pathOf(request) ?? '');
-    const known = this.#visitors.get(socket);
-    if (route === undefined || known === undefined) return refuse(socket, 404);
+    const visited = this.#visitors.get(socket);
+    if (route === undefined || visited === undefined) return refuse(socket, 404);
+    const known = { ...visited, peer: peerOf(visited, request) };
     const { origin } = request.headers;
     if (origin !== undefined && !route.origins.includes(origin)) {
       route.log.warn('connection refused', { peer: known.peer, reason: `origin ${origin} is not allowed` });
@@ -125,6 +137,12 @@ function refuse(socket: Duplex, status: number): void {
   const challenge = status === 401 ? 'WWW-Authenticate: Bearer\r\n' : '';
   socket.end(`HTTP/1.1 ${status} ${STATUS[status]}\r\n${challenge}Connection: close\r\nContent-Length: 0\r\n\r\n`);
   socket.once('finish', () => (socket as Socket).destroySoon());
+}
+
+/** Several headers count as one, in their order. */
+function peerOf({ peer, trust }: Visitor, { headersDistinct }: IncomingMessage): string {
+  const told = headersDistinct['x-forwarded-for']?.join(',');
+  return (trust !== undefined && told !== undefined && forwardedFor(told, trust)) || peer;
 }
 
 /** RFC 6750. Another kind of credentials is none. */

@@ -1,8 +1,9 @@
 /** The source side of WebSockets: links share one server a place. Loaded when a link needs it, as `node:http` is slow to load. */
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { ListenContext, Listener } from '../plugins/contract/index.ts';
-import { receive } from './arrivals.ts';
+import { receive, type Proxied } from './arrivals.ts';
+import { parseTrust, reachBehind, type Trust } from './proxy-trust.ts';
 import { boundHostPort, formatHostPort, reachOf, type HostPort } from './host-port.ts';
 import { bind } from './listening.ts';
 import { pinnedAddress } from './tls-options.ts';
@@ -33,19 +34,38 @@ type HostContext = Pick<ListenContext, 'log' | 'folders' | 'arrive' | 'proofs'>;
 
 type Unbound = Pick<SharedHost, 'host' | 'pin' | 'renew'>;
 
+/** What links on one port must say alike. */
+const termsOf = ({ tls, trusted, proxied }: WebSocketAddress): string =>
+  JSON.stringify([tls ?? null, trusted, proxied]);
+
+/** Whose header is believed on this connection. */
+const trustOf = ({ trust, by }: Proxied, raw: Socket): Trust | undefined =>
+  by === 'header' && trust?.includes(raw.remoteAddress) ? trust : undefined;
+
 /** WebSockets over plain sockets. */
-async function plainHost(context: HostContext): Promise<Unbound> {
+async function plainHost(context: HostContext, proxied: Proxied): Promise<Unbound> {
   const peers = await unixPeers(context.proofs);
   const host = new WebSocketHost(
-    receive(context, ({ raw, peer, arrival }) =>
-      host.welcome(raw, { peer, arrival, credentials: {}, ...peers.credentials(raw) }),
+    receive(
+      context,
+      ({ raw, peer, arrival, isProxied }) => {
+        const trust = trustOf(proxied, raw);
+        const own = trust === undefined && !isProxied ? peers.credentials(raw) : {}; // a proxy's user is not the client
+        host.welcome(raw, { peer, arrival, credentials: {}, ...own, trust });
+        if (isProxied) raw.resume(); // its header was read from it, after which it does not start by itself
+      },
+      proxied,
     ),
   );
   return { host, pin: undefined, renew: peers.renew };
 }
 
 /** WebSockets over TLS. */
-async function secureHost(tls: NonNullable<WebSocketAddress['tls']>, context: HostContext): Promise<Unbound> {
+async function secureHost(
+  tls: NonNullable<WebSocketAddress['tls']>,
+  context: HostContext,
+  proxied: Proxied,
+): Promise<Unbound> {
   const [{ TlsServer }, { readSource, renewal }] = await Promise.all([
     import('./tls-serve.ts'),
     import('./tls-connection.ts'),
@@ -55,20 +75,27 @@ async function secureHost(tls: NonNullable<WebSocketAddress['tls']>, context: Ho
     more: { ALPNProtocols: ['http/1.1'] },
     truncationIsEnd: true, // WebSocket has an end of its own
     log: context.log,
-    secured: ({ socket, peer, arrival, certificate }) =>
-      host.welcome(socket, { peer, arrival, credentials: certificate ? { certificate } : {} }),
+    secured: ({ socket, raw, peer, arrival, certificate }) =>
+      host.welcome(socket, {
+        peer,
+        arrival,
+        credentials: certificate ? { certificate } : {},
+        trust: trustOf(proxied, raw),
+      }),
   });
-  const host = new WebSocketHost(receive(context, (arrived) => secure.handshake(arrived)));
+  const host = new WebSocketHost(receive(context, (arrived) => secure.handshake(arrived), proxied));
   return { host, pin, renew: renewal(tls, context, secure) };
 }
 
-async function openHost({ tls, place }: WebSocketAddress, first: ListenContext): Promise<SharedHost> {
+async function openHost(address: WebSocketAddress, first: ListenContext): Promise<SharedHost> {
+  const { tls, place, trusted, proxied: by } = address;
   const { log, folders } = first;
+  const proxied = { trust: parseTrust(trusted), by };
   const contexts = new Set([first]);
   const context = { ...first, proofs: () => [...contexts].flatMap(({ proofs }) => proofs()) };
-  const unbound = tls === undefined ? await plainHost(context) : await secureHost(tls, context);
+  const unbound = tls === undefined ? await plainHost(context, proxied) : await secureHost(tls, context, proxied);
   const { server } = unbound.host;
-  const shared = { ...unbound, contexts, credentials: JSON.stringify(tls ?? null) };
+  const shared = { ...unbound, contexts, credentials: termsOf(address) };
   if (place.kind === 'unix') {
     const { path, unpublish } = await listenAt(server, place.path, await socketOwner(place), {
       log,
@@ -93,8 +120,10 @@ async function shareHost(
   hosts.set(key, opening);
   try {
     const shared = await opening;
-    if (shared.credentials === JSON.stringify(address.tls ?? null)) return { key, shared };
-    throw new Error(`another link on ${key} has a different scheme, cert, key or ca; links on one port share them`);
+    if (shared.credentials === termsOf(address)) return { key, shared };
+    throw new Error(
+      `another link on ${key} has another scheme, cert, key, ca or trusted-proxies; links on one port share them`,
+    );
   } catch (error) {
     if (hosts.get(key) === opening && (await opening.catch(() => undefined)) === undefined) hosts.delete(key);
     throw error;
@@ -113,13 +142,20 @@ export async function listenWebSocket(address: WebSocketAddress, context: Listen
     subprotocols: subprotocolsFor(context.protocols),
     log,
     admit: context.admit,
-    accept(upgraded, subprotocol, { peer, ...shown }) {
+    accept(upgraded, subprotocol, { peer, arrival, credentials }) {
       const isSession = subprotocol === SESSION_SUBPROTOCOL;
       const marked = isSession || subprotocol === BYTES_SUBPROTOCOL;
       const stream = new WebSocketStream(upgraded, { marked, ping: address.ping });
       if (!marked) log.info('a plain WebSocket peer: an end is a close, and closes both directions', { peer });
       const protocol = isSession && ({ protocol: 'session' } as const);
-      accept({ stream, peer: { address: peer }, abort: (reason) => stream.abort(reason), ...protocol, ...shown });
+      accept({
+        stream,
+        peer: { address: peer },
+        abort: (reason) => stream.abort(reason),
+        ...protocol,
+        arrival,
+        credentials,
+      });
     },
   });
   const closed = async (): Promise<void> => {
@@ -136,7 +172,7 @@ export async function listenWebSocket(address: WebSocketAddress, context: Listen
       ? `${address.scheme}://${shared.address}${address.path}`
       : `ws+unix:${shared.address}:${address.path}`,
     ...(bound && pin ? { dial: pinnedAddress('wss', bound.host, bound.port, address.path, pin) } : {}),
-    reach: bound ? reachOf(bound.host) : 'local',
+    reach: reachBehind(address.trusted, bound ? reachOf(bound.host) : 'local'),
     renew: shared.renew,
     closed: closed(),
   };

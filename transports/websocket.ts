@@ -6,6 +6,7 @@ import { defineTransport, type OptionSpecs, type ParseInput, type Transport } fr
 import { formatHostPort } from './host-port.ts';
 import { inspectProxy, reachThrough, viaOf } from './proxy-environment.ts';
 import { PROXY_OPTIONS } from './proxy-options.ts';
+import { reachBehind } from './proxy-trust.ts';
 import { TLS_OPTIONS, parseTlsNames, provenBy } from './tls-options.ts';
 import { SOCKET_FILE_OPTIONS, parseMode, parseSocketPath } from './unix-options.ts';
 import { inspectUnixPeers } from './unix-peer.ts';
@@ -31,7 +32,7 @@ function webSocket<const S extends OptionSpecs>(
     ...more,
     caveats: [`over ${scheme} a plain WebSocket peer cannot end one direction by itself: its close ends both`],
     parse,
-    reach: ({ place }) => (place.kind === 'unix' ? 'local' : reachThrough(place)),
+    reach: ({ place, trusted }) => reachBehind(trusted, place.kind === 'unix' ? 'local' : reachThrough(place)),
     via: ({ place }) => (place.kind === 'unix' ? undefined : viaOf(place)),
     occupies: (address) =>
       address.place.kind === 'tcp' && address.place.port === 0

@@ -66,6 +66,7 @@ export async function runGateway(flags: ConfigFlags): Promise<number> {
   const tunnels = new ConfiguredTunnels(gateway, log);
   const plans = tunnels.adopt(loaded.tunnels);
   gateway.know(known);
+  gateway.admission.limit(loaded.limits);
   await assertSound(loaded, proofsIn(known), log);
   if (tunnelsOf(plans).length > 0) await (await import('../tunnels/stale-services.ts')).removeStale(log);
   const links = new ConfiguredLinks(gateway);
@@ -78,6 +79,7 @@ export async function runGateway(flags: ConfigFlags): Promise<number> {
       await assertSound(next.loaded, proofsIn(next.known), log);
       await links.apply(next.loaded.links, next.known); // what a far side asks for is there before it is
       await tunnels.apply(wanted);
+      gateway.admission.limit(next.loaded.limits);
       await files.remember(tokenFiles(next.loaded.identities));
       log.info('reloaded', { config: file, links: next.loaded.links.length });
     } catch (error) {

@@ -1,6 +1,7 @@
 /** From a configuration file to what it says: read, checked as a whole, each mistake with its place; nothing is opened. */
 import { dirname } from 'node:path';
 import type { Address } from '../address.ts';
+import type { AdmissionLimits } from '../admission/limits.ts';
 import { SluiceError, reasonOf } from '../errors.ts';
 import type { Link } from '../link.ts';
 import { readOwnFile } from '../own-file.ts';
@@ -8,6 +9,7 @@ import type { Registry } from '../registry.ts';
 import { ConfigDocument, type Mistake } from './document.ts';
 import { Attempts, readEndpoint } from './endpoints.ts';
 import { readIdentityEntries, type IdentityEntry } from './identities.ts';
+import { readLimits } from './limits.ts';
 import { readLinks } from './links.ts';
 import { readConfiguration, type Configuration } from './schema.ts';
 import { assertNoTunnel, assertTunnel } from '../tunnels/tunnel-address.ts';
@@ -21,6 +23,8 @@ export interface Loaded {
   /** Where `rsh` finds a host. */
   readonly hosts: ReadonlyMap<string, Address>;
   readonly identities: ReadonlyMap<string, IdentityEntry>;
+  /** How many may come in. */
+  readonly limits: AdmissionLimits;
 }
 
 async function readFile(file: string): Promise<string> {
@@ -86,5 +90,11 @@ export async function loadConfiguration(file: string, registry: Registry, forHos
   });
   const wrong = [...identities.mistakes, ...hosts.mistakes, ...tunnels.mistakes, ...links.mistakes];
   if (wrong.length > 0) throw document.refuse(wrong);
-  return { links: links.links, tunnels: tunnels.plans, hosts: hosts.read, identities: identities.read };
+  return {
+    links: links.links,
+    tunnels: tunnels.plans,
+    hosts: hosts.read,
+    identities: identities.read,
+    limits: readLimits(configuration.limits),
+  };
 }

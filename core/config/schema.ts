@@ -115,6 +115,29 @@ const tunnel = z
     message: 'a tunnel has either "dial" or "listen": who of the two can be reached listens',
   });
 
+const atLeastOne = z.int('expected a whole number').min(1, 'expected at least 1');
+
+const limits = z
+  .strictObject({
+    connections: atLeastOne.optional().describe('connections at once; by default 10000, or what descriptors allow'),
+    'connections-per-identity': atLeastOne.optional().describe('256 by default'),
+    'rate-per-identity': atLeastOne.optional().describe('new connections of one identity a second; 200 by default'),
+    'streams-per-session': atLeastOne.optional().describe('256 by default'),
+    commands: atLeastOne.optional().describe('commands that run at once; 256 by default'),
+    'commands-per-identity': atLeastOne.optional().describe('8 by default'),
+    arriving: atLeastOne
+      .optional()
+      .describe('connections at one source that have not yet proved who they are; 200 by default'),
+    'arriving-per-source': atLeastOne.optional().describe('of one IPv4 /24 or IPv6 /64; 10 by default'),
+    handshakes: atLeastOne.optional().describe('TLS handshakes a second; 200 by default'),
+    'handshakes-per-source': atLeastOne.optional().describe('of one IPv4 /24 or IPv6 /64; 20 by default'),
+    loopback: z
+      .union([z.boolean(), z.enum(['yes', 'no'])], 'expected yes or no')
+      .optional()
+      .describe('whether what is counted by source is counted for this machine, too; no by default'),
+  })
+  .describe('how many may come in, and how fast');
+
 const configuration = z.strictObject({
   plugins: z.array(z.string()).optional().describe('plugins to load: a file, a folder, or the name of a package'),
   identities: z
@@ -125,6 +148,7 @@ const configuration = z.strictObject({
     .record(z.string().regex(NAME, EXPECTED_NAME), tunnel)
     .optional()
     .describe('connections that are kept up to other gateways, for the addresses tunnel:NAME/SERVICE'),
+  limits: limits.optional(),
   links: z.array(link).optional(),
   hosts: z.record(z.string(), host).optional().describe('where "sluice rsh HOST" finds a host'),
 });
@@ -135,6 +159,7 @@ export type Endpoint = z.infer<ReturnType<typeof endpoint>>;
 /** The keys that may stand where a path leads: for the hint at an unknown one. */
 function knownKeys(path: readonly PropertyKey[]): string[] {
   if (path[0] === 'links') return Object.keys(link.shape);
+  if (path[0] === 'limits') return Object.keys(limits.shape);
   if (path[0] === 'identities') return Object.keys(identity.shape);
   if (path[0] === 'tunnels') return Object.keys(tunnel.shape);
   if (path[0] === 'hosts') return ['sink', 'token', 'resume'];

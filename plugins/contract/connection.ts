@@ -94,7 +94,7 @@ export interface ReleasingStream {
 
 /** A connection that has come in, and that nobody knows yet: the core counts it, and cuts it if it takes too long. */
 export interface Arrival {
-  /** It is gone. For one that is accepted the core calls this. A second call does nothing. */
+  /** Its socket has closed, whether it was accepted or not. A second call does nothing. */
   release(): void;
 }
 

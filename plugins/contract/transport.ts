@@ -111,7 +111,8 @@ export interface ListenContext {
   readonly accept: (inbound: Inbound) => void;
   /**
    * Call it for each connection that has a handshake, with its peer's address, before anything is spent on it. `undefined`:
-   * close it without a word. What it returns goes into the inbound, or is released; `cut` is called when it takes too long.
+   * close it without a word. What it returns goes into the inbound, and is told when the socket closes. `cut` is called for
+   * one that must go before it is accepted.
    */
   readonly arrive: (peer: string, cut: () => void) => Arrival | undefined;
   /**

@@ -3,12 +3,13 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import type { Identities } from '../../core/identities.ts';
-import type { Link } from '../../core/index.ts';
+import type { Link, OpenLink } from '../../core/index.ts';
 import { startGateway, type TestGateway } from './gateway.ts';
 import type { Scope } from './scope.ts';
 
 export interface Guarded {
   readonly far: TestGateway;
+  readonly opened: OpenLink;
   readonly address: string;
   /** Connections that the backend has got. */
   accepted(): number;
@@ -35,8 +36,8 @@ export async function guard(
   const { sink, accepted } = await startBackend(scope);
   const far = startGateway(scope);
   far.gateway.know(identities);
-  const { listener } = await far.open(source, sink, link);
-  return { far, address: listener.address, accepted };
+  const opened = await far.open(source, sink, link);
+  return { far, opened, address: opened.listener.address, accepted };
 }
 
 /** What a client behind a gateway of its own gets to read through the address. */
