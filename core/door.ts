@@ -64,6 +64,8 @@ export class Door {
   #sessions: Promise<SessionListener> | undefined;
   /** Carriers that are being greeted. */
   readonly #greeting = new Set<Promise<void>>();
+  /** What becomes of a session that begins after all the others were drained, or ended. */
+  #late: ((session: Session) => void) | undefined;
 
   constructor(host: DoorHost, context: DoorContext) {
     this.#host = host;
@@ -147,16 +149,19 @@ export class Door {
         began: (session, far, id) => {
           if (this.#host.idleSession !== undefined) endIdle(session, this.#host.idleSession);
           this.#host.began?.(session, far, id);
+          this.#late?.(session);
         },
       });
       await (await this.#sessions).accept(carrier);
     } catch (error) {
-      log.warn('session refused', { peer: carrier.peer.address, reason: reasonOf(error) });
+      const reason = reasonOf(error);
+      log[SAID_NOTHING.test(reason) ? 'debug' : 'warn']('session refused', { peer: carrier.peer.address, reason });
     }
   }
 
   /** No new streams; a session ends when its last stream is over. */
   async drain(): Promise<void> {
+    this.#late ??= (session) => session.drain();
     (await this.#sessions)?.drain();
   }
 
@@ -180,9 +185,13 @@ export class Door {
   }
 
   async end(reason: Error): Promise<void> {
+    this.#late = (session) => session.end(reason);
     (await this.#sessions)?.end(reason);
   }
 }
+
+/** Somebody looked whether anybody is here: a health check, or another gateway of ours. */
+const SAID_NOTHING = /it said nothing: it closed/;
 
 const closed = (): SluiceError => new SluiceError('SLUICE_STOPPED', 'the source does not take connections now');
 

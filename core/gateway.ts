@@ -167,6 +167,7 @@ export class Gateway {
         new Reach({
           registry: this.#registry,
           sluice: this.#sluice,
+          log: this.#context.log,
           open: (one) => this.#openWith(one, { ...this.#context, log: whispering(this.#context.log) }),
         }),
     );

@@ -112,4 +112,22 @@ describe('a link that speaks the session', () => {
       /command not found: no-such-command/,
     );
   });
+
+  it('is no cut where it ends well while its gateway is being stopped', async (t) => {
+    const scope = new Scope(t);
+    const [far, near] = [startGateway(scope), startGateway(scope)];
+    const { listener } = await far.open(
+      'tcp://127.0.0.1:0?session=yes',
+      `exec:sh -c "echo begun; read line; echo $line"`,
+    );
+    const socket = `${scope.folder()}/s`;
+    await near.open(`unix:${socket}`, `${listener.address}?session=yes`);
+    const client = connect({ path: socket, allowHalfOpen: true });
+    assert.equal(String((await once(client, 'data'))[0]), 'begun\n');
+    const closing = far.gateway.close();
+    client.end('to the end\n');
+    assert.equal((await buffer(client)).toString(), 'to the end\n');
+    assert.equal(await closing, 0);
+    for (const { log } of [far, near]) assert.equal((await log.untilMessage('closed')).fields['how'], 'ended');
+  });
 });

@@ -11,6 +11,8 @@ import { defineTransport, type Connection, type ReleasingStream, type Transport 
 export interface StdioHost {
   /** True after an interrupt that the peer is to notice: the next end of input is then a cut, not an end. */
   interrupted(): boolean;
+  /** Told that input has ended: an interrupt cannot be shown to the peer any more. */
+  inputEnded?(): void;
   /** Nothing is read from standard input, as by ssh -n. */
   readonly isInputEmpty?: boolean;
   /** Standard output ends with the process, as ssh's does: borg 1 reads nothing more of standard error once it has ended. */
@@ -71,7 +73,10 @@ class StdioStream extends Duplex implements ReleasingStream {
     this.#input.once('end', () => {
       this.#ending = setTimeout(() => {
         if (host.interrupted()) this.destroy(new Error('interrupted'));
-        else this.push(null);
+        else {
+          host.inputEnded?.();
+          this.push(null);
+        }
       }, UNTIL_END);
     });
     this.#input.on('error', (error) => this.destroy(error));

@@ -18,6 +18,8 @@ export interface Environment {
   freshRegistry(): Promise<Registry>;
   /** From now on an end of standard input is a cut. */
   interrupt(): void;
+  /** An end of standard input has been passed on. */
+  isInputOver(): boolean;
 }
 
 interface Composed {
@@ -98,7 +100,10 @@ export async function createEnvironment(
   });
   let isInterrupted = false;
   const tunnels = new Tunnels();
-  const transports = builtInTransports({ interrupted: () => isInterrupted, isInputEmpty, holdsOutput }, tunnels);
+  let isInputOver = false;
+  const inputEnded = (): void => void (isInputOver = true);
+  const stdio = { interrupted: () => isInterrupted, inputEnded, isInputEmpty, holdsOutput };
+  const transports = builtInTransports(stdio, tunnels);
   const options = gatewayOptions(isStandIn && output.isTTY, isStandIn, tunnels);
   const { registry, gateway } = await compose({ log, folders: createFolders(process.env), transports, options });
   const { plugin: plugins = [] } = flags;
@@ -113,5 +118,6 @@ export async function createEnvironment(
     gateway,
     freshRegistry: () => addPlugins(new Registry(transports)),
     interrupt: () => (isInterrupted = true),
+    isInputOver: () => isInputOver,
   };
 }

@@ -34,6 +34,7 @@ export interface TunnelFlags extends GlobalFlags {
   /** `SOURCE=NAME`. */
   readonly open?: readonly string[];
   readonly run?: string;
+  readonly takeOver?: true;
 }
 
 export interface TransportsFlags extends GlobalFlags {

@@ -126,9 +126,10 @@ export function tellFailure(outcome: Outcome | undefined): void {
   if (reason !== undefined) process.stderr.write(`sluice: ${printable(reason.message)} [${reason.code}]\n`);
 }
 
-export function watchAsProxy({ gateway, interrupt }: Environment): Signalled {
+export function watchAsProxy({ gateway, interrupt, isInputOver }: Environment): Signalled {
   let status: number | undefined;
   onProxySignals({
+    isInputOver,
     interrupt: () => {
       interrupt();
       status = statusOfSignal('SIGINT');

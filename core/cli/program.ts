@@ -203,6 +203,7 @@ function addTunnel(program: Command, exit: (status: number) => void): void {
     .option('--serve <name=sink>', 'offer a service to the far side (may be repeated)', repeated)
     .option('--open <source=name>', 'reach a service of the far side (may be repeated)', repeated)
     .option('--run <name>', 'join standard input and output to this service, and end with it')
+    .option('--take-over', 'end what is left there of our earlier tunnels without a connection')
     .option('-c, --config <file>', 'with stdio: configuration whose tunnels with "listen: stdio:" are meant');
   withGlobalFlags(tunnel)
     .addHelpText(

@@ -79,6 +79,7 @@ export async function runGateway(flags: ConfigFlags): Promise<number> {
       await assertSound(next.loaded, proofsIn(next.known), log);
       await links.apply(next.loaded.links, next.known); // what a far side asks for is there before it is
       await tunnels.apply(wanted);
+      await gateway.review();
       gateway.admission.limit(next.loaded.limits);
       await files.remember(tokenFiles(next.loaded.identities));
       log.info('reloaded', { config: file, links: next.loaded.links.length });
@@ -98,7 +99,9 @@ export async function runGateway(flags: ConfigFlags): Promise<number> {
     await Promise.all([links.over(), tunnels.over()]);
   } catch (error) {
     await gateway.close(0);
-    throw error;
+    const status = await signalled.status(); // it was stopped while it started: that is no failure
+    if (status === undefined || !SluiceError.is(error) || error.code !== 'SLUICE_STOPPED') throw error;
+    return status;
   } finally {
     files.stop();
   }

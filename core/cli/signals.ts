@@ -35,20 +35,22 @@ export interface ProxySignals {
   abort(status: number, why: string): void;
   /** Bytes go on, but an end of input that comes now is a cut. */
   interrupt(): void;
+  /** An end of input has been passed on already, so that an interrupt can only cut. */
+  isInputOver(): boolean;
 }
 
 /**
  * borg starts its remote shell with SIGINT ignored, so that Ctrl-C lets it write a checkpoint; Node forgets that. So:
  * on a terminal SIGINT cuts; elsewhere bytes go on both ways, and an end of input after it is a cut, because a
- * pipeline that was interrupted must not look complete at its far end. A second SIGINT, TERM, HUP and
+ * pipeline that was interrupted must not look complete at its far end. A SIGINT after the end of input, a second one, TERM, HUP and
  * USR1 (by which rsync ends its remote shell) cut at once.
  */
-export function onProxySignals({ abort, interrupt }: ProxySignals): void {
+export function onProxySignals({ abort, interrupt, isInputOver }: ProxySignals): void {
   let interrupts = 0;
   process.on('SIGINT', () => {
     interrupts += 1;
     const onTerminal = isatty(0); // not process.stdin: its getter opens what `stdio:` reads already, and throws
-    if (onTerminal || interrupts > 1) abort(statusOfSignal('SIGINT'), 'interrupted');
+    if (onTerminal || interrupts > 1 || isInputOver()) abort(statusOfSignal('SIGINT'), 'interrupted');
     else interrupt();
   });
   for (const name of ['SIGTERM', 'SIGHUP', 'SIGUSR1'] as const) {

@@ -90,7 +90,9 @@ function planForDial(address: string, flags: TunnelFlags, registry: Registry): P
     );
   const sink = parseAddress(address, { registry, role: 'sink', folder: process.cwd(), session: 'always' });
   const tunnel = new Tunnel(FAR, LIMITS.tunnelWait);
-  const dialing = [{ tunnel, addresses: [sink], identity: undefined, isKept: false }];
+  const dialing = [
+    { tunnel, addresses: [sink], identity: undefined, isKept: false, takeOver: flags.takeOver ?? false },
+  ];
   return { links, tunnels: { dialing, entrances: [] } };
 }
 

@@ -84,7 +84,7 @@ export async function loadConfiguration(file: string, registry: Registry, forHos
   const links = readLinks(configuration.links ?? [], {
     folder,
     registry,
-    known: [...identified, ...tunnels.plans.dialing.map(({ tunnel }) => tunnel.name)],
+    known: [...identified, ...tunnels.plans.dialing.flatMap(({ identity }) => identity?.name ?? [])],
     assertKnownTunnel: (address) => assertTunnel(address, names),
     taken: placesOf(tunnels.plans),
   });

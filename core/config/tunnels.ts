@@ -1,7 +1,7 @@
 /** The `tunnels` of a configuration, and whether the links that name one name one that is there. Nothing is opened. */
 import { ANYONE, type Link } from '../link.ts';
 import { assertKnown } from '../access.ts';
-import type { Address } from '../address.ts';
+import { isPrivate, type Address } from '../address.ts';
 import { LIMITS } from '../limits.ts';
 import { parseDuration } from '../options.ts';
 import type { Registry } from '../registry.ts';
@@ -56,7 +56,8 @@ function readTunnel(
     ? dial.map((one, at) => [['dial', at], one] as const)
     : [[['dial'], dial] as const];
   const addresses = endpoints.flatMap(([path, one]) => read(path, one as Endpoint, 'sink', extra) ?? []);
-  return { tunnel, addresses, identity: { name }, isKept: true };
+  const isProved = addresses.every(({ transport, parsed }) => isPrivate(transport, parsed));
+  return { tunnel, addresses, identity: isProved ? { name } : undefined, isKept: true, takeOver: true };
 }
 
 function assertAbsent(value: unknown, message: string): void {

@@ -56,6 +56,14 @@ const refuseAll = (_request: OpenRequest, { refuse }: OpenAnswer): void => refus
 const isFinal = (error: unknown): boolean =>
   error instanceof DeniedError ? error.code !== 'busy' : (error as { final?: unknown } | null)?.final === true;
 
+/** A denial is for whoever asks; this is for whoever has lost something by it. */
+const explain = (error: Error): Error =>
+  error instanceof DeniedError && error.code === 'unknown-session'
+    ? new Error(`${error.message}: the far side was started anew, or has given it up; what was open is lost`, {
+        cause: error,
+      })
+    : error;
+
 class Redialer {
   readonly session: Session;
   readonly ended: Promise<Error | undefined>;
@@ -162,7 +170,7 @@ class Redialer {
       }
       this.session.attach(carrier.stream, greeted.peerProcessed, greeted.early);
     } catch (error) {
-      if (isFinal(error)) this.session.end(error as Error);
+      if (isFinal(error)) this.session.end(explain(error as Error));
     }
   }
 }

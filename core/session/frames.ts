@@ -138,6 +138,12 @@ const MAX_REASON = 1024;
 
 export const encodeReason = (reason: string): Buffer => Buffer.from(reason).subarray(0, MAX_REASON);
 
+/** What every hop would say again of the same cut: only its root is carried on. */
+const SAID_BY_HOPS = /^(?:(?:cut by the (?:source|sink)|reset by the far side): )+(?=.)/;
+
+/** The reason of a RESET, as it is carried on. */
+export const encodeRoot = (reason: string): Buffer => encodeReason(reason.replace(SAID_BY_HOPS, ''));
+
 /** As a message may show it: the far side wrote it. */
 export const decodeReason = (payload: Buffer): string =>
   printable(payload.subarray(0, MAX_REASON).toString(), MAX_REASON);

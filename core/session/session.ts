@@ -59,6 +59,7 @@ export class Session {
   #draining = false;
   #idleSince: number | undefined;
   #ended = false;
+  #isReading = false;
   readonly #watchers = new Set<() => void>();
 
   constructor(options: SessionOptions) {
@@ -220,11 +221,15 @@ export class Session {
   #read(carrier: Duplex, chunk: Buffer): void {
     if (carrier !== this.#carrier) return;
     this.#heartbeat.received();
+    this.#isReading = true; // the frame that ends the last stream must be counted before the last acknowledgement goes out
     try {
       this.#inbox.read(chunk);
     } catch (error) {
       this.end(error as Error);
+    } finally {
+      this.#isReading = false;
     }
+    this.#endIfDrained();
   }
 
   #count(bytes: number): void {
@@ -273,7 +278,7 @@ export class Session {
   }
 
   #endIfDrained(): void {
-    if (!this.#draining || this.#streams.size > 0) return;
+    if (!this.#draining || this.#streams.size > 0 || this.#isReading) return;
     this.#idleSince ??= performance.now();
     if (this.#outbox.isSettled) this.#finish(undefined, NOTHING);
   }

@@ -15,7 +15,16 @@
 import { Duplex, Readable, Writable } from 'node:stream';
 import { Allowance, Grant, type GrowthBudget } from './credit.ts';
 import { encodeExit, parseExit } from './exit-status.ts';
-import { FRAME, MAX_PAYLOAD, ProtocolError, decodeReason, encodeReason, frameName, readU32 } from './frames.ts';
+import {
+  FRAME,
+  MAX_PAYLOAD,
+  ProtocolError,
+  decodeReason,
+  encodeReason,
+  encodeRoot,
+  frameName,
+  readU32,
+} from './frames.ts';
 import { SMALL, SmallFrames } from './small-frames.ts';
 import { SendQueue, type Done, type OutgoingFrame } from './send-queue.ts';
 import type { Frame, FrameType } from './frames.ts';
@@ -180,7 +189,7 @@ export class SessionStream extends Duplex implements ReleasingStream {
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     const isLeaving = this.#isLeaving && this.#endQueued && error === null;
     if (!this.#isOver && !isLeaving) {
-      this.#host.control(FRAME.RESET, this.id, encodeReason(error?.message ?? 'closed'));
+      this.#host.control(FRAME.RESET, this.id, encodeRoot(error?.message ?? 'closed'));
       this.#finish(error ?? new Error('the stream was closed'));
     }
     done(error);

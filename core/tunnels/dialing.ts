@@ -17,7 +17,7 @@ import { LIMITS } from '../limits.ts';
 import type { CoreLog } from '../log.ts';
 import type { DialedSession } from '../session/dialer.ts';
 import { redialDelay } from '../session/redial-pace.ts';
-import type { OpenAnswer, OpenRequest } from '../session/session.ts';
+import type { OpenAnswer, OpenRequest, Session } from '../session/session.ts';
 import { answerOpen, beginSession, protocolsOf, tokenFor } from '../sessions.ts';
 import { readSecretAt, readToken, type TokenReference } from '../token.ts';
 import type { Folders, Identity, Peer } from '../../plugins/contract/index.ts';
@@ -31,11 +31,10 @@ export interface DialingPlan {
   readonly addresses: readonly Address[];
   /** Who the far side counts as: the server at these addresses. */
   readonly identity: Identity | undefined;
-  /**
-   * It belongs to a configuration: a far side that is not there yet is waited for, and what an earlier process of ours has
-   * left behind there is ended. Otherwise the first failure is told, and there may be others of us.
-   */
+  /** It belongs to a configuration: a far side that is not there yet is waited for; otherwise the first failure is told. */
   readonly isKept: boolean;
+  /** End what an earlier process of ours has left behind there without a connection. */
+  readonly takeOver: boolean;
   /** ms, on average, between looks whether a better address answers again. */
   readonly betterAddress?: number;
 }
@@ -49,6 +48,9 @@ export interface DialingContext {
   readonly isOwn: (id: string) => boolean;
 }
 
+/** Nothing that soon changes: it is tried again seldom. */
+class OwnGatewayError extends Error {}
+
 interface Dialed extends DialedSession {
   readonly rank: number;
 }
@@ -57,9 +59,11 @@ interface Dialed extends DialedSession {
 const untilGone = ({ session, ended }: DialedSession): Promise<{ readonly reason: Error | undefined }> =>
   new Promise((resolve) => {
     void ended.then((reason) => resolve({ reason }));
-    session.watch(() => {
+    const look = (): void => {
       if (session.isDraining) resolve({ reason: undefined });
-    });
+    };
+    session.watch(look);
+    look();
   });
 
 /** A session that lived for less has changed nothing: the next attempt waits as if it had failed. */
@@ -77,6 +81,8 @@ export class DialedTunnel {
   readonly #live = new Set<DialedSession>();
   readonly #up = Promise.withResolvers<void>();
   #isFirst = true;
+  #hasBeenUp = false;
+  #isOwnGateway = false;
   #told = '';
 
   constructor(plan: DialingPlan, context: DialingContext) {
@@ -109,27 +115,29 @@ export class DialedTunnel {
       if (dialed !== undefined) await this.#untilReplaced(dialed);
       const isProved = dialed !== undefined && performance.now() - began > PROVED_LIFE;
       [failures, since] = isProved ? [0, performance.now()] : [failures + 1, since];
-      await sleep(redialDelay(failures, performance.now() - since), undefined, { signal }).catch(() => {});
+      const delay = this.#isOwnGateway ? LIMITS.betterAddress : redialDelay(failures, performance.now() - since);
+      await sleep(delay, undefined, { signal }).catch(() => {});
     }
     await Promise.all([...this.#live].map(({ session }) => session.closed));
   }
 
   /** @throws what each address failed with */
-  async #tryAll(below = this.#plan.addresses.length): Promise<Dialed> {
+  async #tryAll(isMeant: (rank: number) => boolean = () => true, signal = this.#stop.signal): Promise<Dialed> {
     const failures: unknown[] = [];
-    for (const [rank, address] of this.#plan.addresses.slice(0, below).entries()) {
+    for (const [rank, address] of this.#plan.addresses.entries()) {
+      if (!isMeant(rank)) continue;
       try {
-        return { ...(await this.#begin(address)), rank };
+        return { ...(await this.#begin(address, signal)), rank };
       } catch (error) {
-        this.#stop.signal.throwIfAborted();
+        signal.throwIfAborted();
         failures.push(error);
       }
     }
     throw failures.length === 1 ? failures[0] : new AggregateError(failures);
   }
 
-  async #begin(address: Address): Promise<DialedSession> {
-    const { tunnel, isKept } = this.#plan;
+  async #begin(address: Address, signal: AbortSignal): Promise<DialedSession> {
+    const { tunnel, takeOver } = this.#plan;
     const { log, folders, isOwn } = this.#context;
     const reference = tokenFor(address, this.#context.token);
     const context = {
@@ -143,13 +151,18 @@ export class DialedTunnel {
       tell: (message: string, fields: Readonly<Record<string, unknown>>) => this.#log.warn(message, fields),
     };
     const opening = this.#opening({ address: address.text });
-    const begin = { takeOver: isKept && this.#isFirst, onOpen: opening.onOpen };
-    const dialed = await beginSession(address, context, begin, this.#stop.signal);
+    const begin = { takeOver: takeOver && this.#isFirst, onOpen: opening.onOpen };
+    const dialed = await beginSession(address, context, begin, signal);
+    this.#isFirst = false;
+    if (signal.aborted) {
+      dialed.session.drain();
+      signal.throwIfAborted();
+    }
     if (isOwn(dialed.id)) {
       dialed.session.end(new Error('a tunnel to the gateway itself'));
-      throw new SluiceError('SLUICE_DIAL', `${address.text} leads to this gateway itself; dial another one`);
+      throw new OwnGatewayError(`${address.text} leads to this gateway itself; dial another one`);
     }
-    this.#isFirst = false;
+    this.#hasBeenUp = true;
     this.#up.resolve();
     this.#live.add(dialed);
     void dialed.session.closed.then(() => this.#live.delete(dialed));
@@ -186,10 +199,11 @@ export class DialedTunnel {
 
   #tellFailure(error: unknown): undefined {
     if (this.#stop.signal.aborted) return undefined;
-    if (this.#isFirst && !this.#plan.isKept) {
+    if (!this.#hasBeenUp && !this.#plan.isKept) {
       this.#up.reject(wrap('SLUICE_DIAL', 'the far side of the tunnel', error));
       return this.stop() as undefined;
     }
+    this.#isOwnGateway = error instanceof OwnGatewayError;
     const reason = reasonOf(error);
     this.#plan.tunnel.explain(reason);
     this.#log[reason === this.#told ? 'debug' : 'warn']('the far side cannot be reached, trying again', { reason });
@@ -197,15 +211,15 @@ export class DialedTunnel {
     return undefined;
   }
 
-  /** Resolves when the session is over, or another at a better address has taken its place. */
+  /** Resolves when the session is over, or another has taken its place. */
   async #untilReplaced(dialed: Dialed): Promise<void> {
     let current = dialed;
     for (;;) {
-      const better = current.rank > 0 ? this.#untilBetter(current) : undefined;
-      const over = untilGone(current);
-      const next = await (better === undefined ? over : Promise.race([over, better.found]));
-      better?.stop();
+      const other = this.#untilOther(current);
+      const next = await Promise.race([untilGone(current), other.found]);
+      other.stop();
       if ('reason' in next) {
+        void other.found.then(({ session }) => session.drain()); // it came in the same moment
         if (!this.#stop.signal.aborted)
           this.#log.warn('tunnel down', { reason: next.reason?.message ?? 'the far side went away' });
         return;
@@ -215,18 +229,51 @@ export class DialedTunnel {
     }
   }
 
-  #untilBetter({ rank }: Dialed): { found: Promise<Dialed>; stop: () => void } {
-    const { betterAddress = LIMITS.betterAddress } = this.#plan;
+  /** A session at another address: a better one that answers again, or any while this one has no connection. */
+  #untilOther(current: Dialed): { found: Promise<Dialed>; stop: () => void } {
+    const { betterAddress = LIMITS.betterAddress, addresses } = this.#plan;
     const over = new AbortController();
     const signal = AbortSignal.any([over.signal, this.#stop.signal]);
-    const look = async (): Promise<Dialed> => {
+    const never = new Promise<never>(() => {});
+    const lookEach = async (delay: () => number, isMeant: (rank: number) => boolean): Promise<Dialed> => {
       for (;;) {
-        await sleep(betterAddress * (0.5 + Math.random()), undefined, { signal });
-        const dialed = await this.#tryAll(rank).catch(() => undefined);
+        await sleep(delay(), undefined, { signal });
+        const dialed = await this.#tryAll(isMeant, signal).catch(() => undefined);
         if (dialed !== undefined) return dialed;
       }
     };
-    const never = new Promise<never>(() => {});
-    return { found: look().catch(() => never), stop: () => over.abort() };
+    const isLost = lostWatch(current.session);
+    const found = [
+      ...(current.rank > 0
+        ? [
+            lookEach(
+              () => betterAddress * (0.5 + Math.random()),
+              (rank) => rank < current.rank,
+            ),
+          ]
+        : []),
+      ...(addresses.length > 1
+        ? [
+            lookEach(
+              () => LOOK,
+              (rank) => rank !== current.rank && isLost(),
+            ),
+          ]
+        : []),
+    ];
+    return { found: Promise.race([never, ...found.map((one) => one.catch(() => never))]), stop: () => over.abort() };
   }
 }
+
+/** Whether a session has been without a connection for so long that another way is looked for. */
+function lostWatch(session: Session): () => boolean {
+  let since: number | undefined;
+  session.watch(() => {
+    since = session.isAttached ? undefined : (since ?? performance.now());
+  });
+  return () => since !== undefined && performance.now() - since > LOST;
+}
+
+/** ms without a connection after which a later address is taken, and between looks whether it has come to that. */
+const LOST = 2_000;
+const LOOK = 1_000;

@@ -34,7 +34,7 @@ class Entrance implements DoorHost {
   #waiting: readonly Waiting[];
   readonly #proofsOf: ProofsOf;
   readonly #stop: AbortSignal;
-  readonly #ends = new Map<Session, { end: FarEnd; tunnel: Tunnel }>();
+  readonly #ends = new Map<Session, { end: FarEnd; tunnel: Tunnel; far: () => Far }>();
 
   constructor({ source, waiting }: EntrancePlan, proofsOf: ProofsOf, log: CoreLog, stop: AbortSignal) {
     this.source = source;
@@ -52,12 +52,12 @@ class Entrance implements DoorHost {
     return this.#waiting.flatMap(({ allow }) => allow);
   }
 
-  /** Sessions of a tunnel that is not waited for any more are over; those of others are `Door.review`'s. */
+  /** A session whose far side would now come in elsewhere, or not at all, is over. */
   update(waiting: readonly Waiting[]): void {
     this.#waiting = waiting;
-    for (const [session, { tunnel }] of this.#ends)
-      if (!waiting.some((one) => one.tunnel === tunnel))
-        session.end(new SluiceError('SLUICE_STOPPED', 'its tunnel was taken out of the configuration'));
+    for (const [session, { tunnel, far }] of this.#ends)
+      if (this.#tunnelOf(far().identity) !== tunnel)
+        session.end(new SluiceError('SLUICE_DENIED', `not allowed in tunnel "${tunnel.name}" any more`));
   }
 
   proofs(): readonly Proof[] {
@@ -82,9 +82,10 @@ class Entrance implements DoorHost {
     const tunnel = this.#tunnelOf(identity);
     if (tunnel === undefined) return session.end(new Error('not allowed'));
     const end: FarEnd = { session, id, isListening: true, peer: () => far().peer };
-    this.#ends.set(session, { end, tunnel });
+    this.#ends.set(session, { end, tunnel, far });
     session.watch(() => {
-      if (session.isOver) this.#ends.delete(session);
+      if (!session.isOver || !this.#ends.delete(session)) return;
+      this.log.info('tunnel down', { tunnel: tunnel.name, peer: end.peer().address });
     });
     this.#tell(tunnel, end, identity);
     tunnel.join(end);
@@ -104,6 +105,7 @@ class Entrance implements DoorHost {
     const known = this.#ends.get(session);
     if (known === undefined) throw new SluiceError('SLUICE_STOPPED', 'the tunnel is gone');
     const { tunnel, end } = known;
+    if (this.#tunnelOf(inbound.identity) !== tunnel) throw new SluiceError('SLUICE_DENIED', 'not allowed any more');
     rememberOrigin(inbound, { tunnel, end, metadata: request.metadata });
     tunnel.accept(inbound, request.service);
   }

@@ -3,11 +3,12 @@ import { lstat, readdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { reasonOf } from '../errors.ts';
 import type { CoreLog } from '../log.ts';
 
-/** How the folders are called, and a socket that stands in each. */
+/** How the folders are called, and a socket that stands in each: no service can have its name. */
 export const PREFIX = 'sluice-services-';
-export const SESSIONS = 'rsh.sock';
+export const SESSIONS = '.sessions';
 
 /** ms after which a folder without a socket is nobody's: it is made within an instant. */
 const GRACE = 60_000;
@@ -36,7 +37,11 @@ export async function removeStale(log: CoreLog): Promise<void> {
   const names = await readdir(tmpdir());
   for (const path of names.filter((name) => name.startsWith(PREFIX)).map((name) => join(tmpdir(), name))) {
     if (!(await isStale(path))) continue;
-    await rm(path, { recursive: true, force: true });
-    log.warn('removed what a killed gateway had left', { path });
+    try {
+      await rm(path, { recursive: true, force: true });
+      log.warn('removed what a killed gateway had left', { path });
+    } catch (error) {
+      log.warn('what a killed gateway had left cannot be removed', { path, reason: reasonOf(error) });
+    }
   }
 }

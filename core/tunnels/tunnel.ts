@@ -101,7 +101,22 @@ export class Tunnel {
    * @throws SluiceError SLUICE_DIAL, or what the far side said
    */
   async open(service: string, request: Request, signal: AbortSignal, end?: FarEnd): Promise<Outbound> {
-    const { session, peer } = end ?? this.#current() ?? (await this.#untilOpen(signal));
+    signal.throwIfAborted();
+    if (end === undefined && !this.isOpen) await this.#untilOpen(signal);
+    const ends = end === undefined ? this.#ends.filter(({ session }) => session.isOpen) : [end];
+    let refusal: unknown;
+    for (const { session } of ends) {
+      try {
+        return await this.#openIn(session, service, request, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        refusal ??= error; // an older one of the same far side may offer what the newest does not
+      }
+    }
+    throw refusal ?? this.#awayError();
+  }
+
+  async #openIn(session: Session, service: string, request: Request, signal: AbortSignal): Promise<Outbound> {
     const offers = this.services.filter(({ length }) => length <= LONGEST_OFFERED).slice(0, MOST_OFFERED);
     const metadata = { ...toMetadata(request), offers };
     const { stream, opened } = session.open({ service, metadata });
@@ -109,7 +124,7 @@ export class Tunnel {
     signal.addEventListener('abort', cancel, { once: true });
     try {
       const { exit } = await opened;
-      return toOutbound(stream, exit, peer());
+      return toOutbound(stream, exit, { address: `tunnel:${this.name}/${service}` });
     } finally {
       signal.removeEventListener('abort', cancel);
     }

@@ -1,22 +1,24 @@
 /**
  * What a command that a far side has started finds within its reach: the services that this far side offers, in just the
- * session that it was started in, and for nobody else. It is told by variables:
+ * session that it was started in. It is told by variables:
  *
  * - `BORG_RSH`, `RSYNC_RSH`, `GIT_SSH_COMMAND`: a remote shell whose host is the name of a service
  * - `SLUICE_SERVICES`: a folder with a socket for each, `NAME.sock`, for programs that want a socket
  *
- * All lie in a folder of their own, for the command's account alone, and go with it. What a killed gateway has left is taken away by the
- * next one (stale-services.ts).
+ * All lie in a folder of their own and go with the session. It is for the account that the command runs as: where commands of
+ * several far sides must not reach each other's services, each needs an account of its own (`user`). A command starts
+ * without all this where it cannot be made. What a killed gateway has left is taken away by the next one (stale-services.ts).
  */
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { formatParts, parseAddress, type Address } from '../address.ts';
+import { reasonOf } from '../errors.ts';
 import type { Link } from '../link.ts';
 import type { OpenLink } from '../open-link.ts';
 import type { Registry } from '../registry.ts';
 import type { Session } from '../session/session.ts';
-import { defineTransport, type Inbound } from '../../plugins/contract/index.ts';
+import { defineTransport, type Inbound, type Log } from '../../plugins/contract/index.ts';
 import { originOf, type Origin } from './origins.ts';
 import { PREFIX, SESSIONS } from './stale-services.ts';
 
@@ -24,19 +26,24 @@ export interface WithinReachContext {
   readonly registry: Registry;
   /** The command line that is this program. */
   readonly sluice: readonly string[];
+  readonly log: Log;
   /** Opens a link whose lines are for nobody's eyes. */
   open(link: Link): Promise<OpenLink>;
 }
 
 const SERVICE = /^(?![-.])[A-Za-z0-9._-]{1,64}$/;
-const MOST = 64;
+/** Of one session: a far side must not fill the table of descriptors by what it says that it offers. */
+const MOST_SOCKETS = 32;
+const MOST_SETS = 3;
+/** Bytes of a path at which a UNIX socket can be made (107), without those of the private folder in which it is. */
+const LONGEST_PATH = 98;
 const NEVER = 0;
 
 /** The names that the far side says it offers, of those that can be the name of a file. */
 function offersOf({ metadata }: Origin): string[] {
   const { offers } = metadata;
   if (!Array.isArray(offers)) return [];
-  return offers.filter((name): name is string => typeof name === 'string' && SERVICE.test(name)).slice(0, MOST);
+  return offers.filter((name): name is string => typeof name === 'string' && SERVICE.test(name)).slice(0, MOST_SOCKETS);
 }
 
 /** A sink that opens a service of just the session that the command was started in. */
@@ -70,7 +77,7 @@ export type Variables = Readonly<Record<string, string>>;
 /** Made for the first command of a session, and kept until the session is over: most commands need none of it. */
 export class WithinReach {
   readonly #context: WithinReachContext;
-  readonly #made = new WeakMap<Session, Map<string, Promise<Variables>>>();
+  readonly #made = new WeakMap<Session, Map<string, Promise<Variables | undefined>>>();
 
   constructor(context: WithinReachContext) {
     this.#context = context;
@@ -82,15 +89,21 @@ export class WithinReach {
     const services = origin === undefined ? [] : offersOf(origin);
     if (origin === undefined || services.length === 0 || transport.account === undefined) return undefined;
     const account = transport.account(parsed);
-    const key = [account ?? '', ...services].join(' ');
+    const key = [account ?? '', ...services.toSorted()].join(' ');
     const { session } = origin.end;
-    const made = this.#made.get(session) ?? new Map<string, Promise<Variables>>();
+    const made = this.#made.get(session) ?? new Map<string, Promise<Variables | undefined>>();
     this.#made.set(session, made);
-    const variables = made.get(key) ?? this.#make(name, services, origin, account);
+    if (made.size >= MOST_SETS && !made.has(key)) return undefined;
+    const variables = made.get(key) ?? this.#make(name, services, origin, account).catch(this.#tell);
     made.set(key, variables);
-    variables.catch(() => made.delete(key));
     return variables;
   }
+
+  readonly #tell = (error: unknown): undefined => {
+    this.#context.log.warn('what a far side offers is not within the reach of its commands', {
+      reason: reasonOf(error),
+    });
+  };
 
   async #make(
     link: string,
@@ -104,16 +117,16 @@ export class WithinReach {
     const close = async (): Promise<void> => {
       for (const one of opened) one.stopListening();
       await Promise.all(opened.map(({ listener }) => listener.closed.catch(() => {})));
-      await rm(folder, { recursive: true, force: true });
+      await rm(folder, { recursive: true, force: true, maxRetries: 3 });
     };
     try {
       if (account !== undefined) await chmod(folder, 0o755); // each socket is the account's alone
       for (const { source, sinks } of plan(folder, services, origin, account, registry))
         opened.push(await open(linkTo(link, source, sinks)));
-      void origin.end.session.closed.then(close);
+      void origin.end.session.closed.then(close).catch(this.#tell);
       return variablesOf(folder, sluice);
     } catch (error) {
-      await close();
+      await close().catch(this.#tell);
       throw error;
     }
   }
@@ -136,10 +149,9 @@ function plan(
       session,
     });
   const sinks = new Map(services.map((service) => [service, sinkOf(origin, service)]));
-  const plain = [...sinks].map(([service, sink]) => ({
-    source: at(`${service}.sock`, 'never'),
-    sinks: new Map([[service, sink]]),
-  }));
+  const plain = [...sinks]
+    .filter(([service]) => join(folder, `${service}.sock`).length <= LONGEST_PATH)
+    .map(([service, sink]) => ({ source: at(`${service}.sock`, 'never'), sinks: new Map([[service, sink]]) }));
   return [{ source: at(SESSIONS, 'always'), sinks }, ...plain];
 }
 

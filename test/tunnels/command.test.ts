@@ -127,7 +127,7 @@ describe('the one-command pull', () => {
       'input',
       { env: at.environment },
     );
-    assert.deepEqual([pull.code, pull.stdout], [0, 'repo.sock rsh.sock\n'], pull.stderr);
+    assert.deepEqual([pull.code, pull.stdout], [0, 'repo.sock\n'], pull.stderr);
     assert.match(pull.stderr, /^input/m);
     assert.deepEqual(leftovers(at.temporary), []);
   });
@@ -258,7 +258,7 @@ links:
         '',
         { env: at.environment },
       );
-      assert.equal(pull.stdout, 'nobody\nnobody 600\nnobody 600\nroot\n', pull.stderr);
+      assert.equal(pull.stdout, 'nobody\nnobody 600\nroot\n', pull.stderr);
     },
   );
 });

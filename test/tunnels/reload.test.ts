@@ -87,6 +87,40 @@ describe('a reload of tunnels', () => {
     await far.untilStderr(new RegExp(`cannot be reached[^\n]*${folder}/one.tunnel`));
   });
 
+  it('ends the session of an identity that is not allowed any more, or in another tunnel now', async (t) => {
+    const scope = new Scope(t);
+    const folder = scope.folder();
+    const file = (name: string): string => {
+      writeFileSync(join(folder, name), `slu_${name}_0123456789abcdefghij\n`, { mode: 0o600 });
+      return join(folder, name);
+    };
+    const [laptop, desk] = [file('laptop'), file('desk')];
+    const hub = (first: string, second: string): string => `identities:
+  laptop: { token: "file:${laptop}" }
+  desk: { token: "file:${desk}" }
+tunnels:
+  first: { listen: "unix:${folder}/hub?session=yes", allow: [${first}] }
+  second: { listen: "unix:${folder}/hub?session=yes", allow: [${second}] }
+links:
+  - { name: secret, source: "tunnel:first/secret", sink: "exec:echo secret" }
+`;
+    const server = await startSite(scope, hub('laptop', 'desk'));
+    const far = await startSite(
+      scope,
+      `tunnels:
+  hub: { dial: "unix:${folder}/hub?token=file:${laptop}" }
+links:
+  - { name: ask, source: "unix:${folder}/ask", sink: "tunnel:hub/secret" }
+`,
+    );
+    await far.untilStderr(/tunnel up/);
+    assert.equal(await text(client(`${folder}/ask`).end()), 'secret\n');
+    await server.reload(hub('desk', 'laptop'));
+    await far.untilStderr(/tunnel up[^]*tunnel up/);
+    assert.equal(await text(client(`${folder}/ask`).end()), '');
+    await far.untilStderr(/there is no service .*secret.* there are: none/);
+  });
+
   it('changes nothing where the configuration is no good', async (t) => {
     const { hub, one, server, running } = await stage(t);
     await server.reload(hub(one).replace('tunnel:one/echo', 'tunnel:none/echo'), /there is no tunnel \\"none/);

@@ -67,6 +67,7 @@ export async function startOffice(
     ),
     identity: undefined,
     isKept,
+    takeOver: isKept,
     ...(betterAddress !== undefined && { betterAddress }),
   });
   return { gateway, tunnel, dialed };

@@ -169,6 +169,55 @@ describe('a tunnel that loses its far side', () => {
   });
 });
 
+describe('a tunnel of several sessions', () => {
+  it('takes another address when the best one has died hard, while its session still tries to come back', async (t) => {
+    const scope = new Scope(t);
+    const best = await startHub(scope);
+    const proxy = await chaosProxy(portOf(best.address), () => ({}));
+    scope.defer(() => proxy.close());
+    const spare = await startHub(scope);
+    await startOffice(scope, [`tcp://127.0.0.1:${proxy.port}`, spare.address], { offer: { echo: 'exec:cat' } });
+    await best.gateway.log.untilMessage('tunnel up');
+    proxy.isOpen = false;
+    for (const wire of proxy.wires) wire.cut('rst');
+    await spare.gateway.log.untilMessage('tunnel up', 1, 8_000);
+    const path = `${scope.folder()}/s`;
+    await spare.gateway.open(`unix:${path}`, 'tunnel:office/echo');
+    const socket = client(path);
+    socket.end('by the other way');
+    assert.equal(await text(socket), 'by the other way');
+  });
+
+  it('finds a service of an older one that the newest does not offer', async (t) => {
+    const scope = new Scope(t);
+    const hub = await startHub(scope);
+    await startOffice(scope, [hub.address], { offer: { kept: 'exec:echo kept' } });
+    await hub.gateway.log.untilMessage('tunnel up');
+    await startOffice(scope, [hub.address], { offer: { other: 'exec:echo other' } });
+    await hub.gateway.log.untilMessage('tunnel taken over by a newer connection');
+    const path = `${scope.folder()}/s`;
+    await hub.gateway.open(`unix:${path}`, 'tunnel:office/kept');
+    assert.equal(await text(client(path)), 'kept\n');
+  });
+
+  it('does not let a far side in that proves itself after the tunnel was stopped', async (t) => {
+    const scope = new Scope(t);
+    const hub = await startHub(scope);
+    const proxy = await chaosProxy(portOf(hub.address), () => ({ delay: 300 }));
+    scope.defer(() => proxy.close());
+    await startOffice(scope, [`tcp://127.0.0.1:${proxy.port}`]);
+    await until(() => proxy.wires.length > 0);
+    hub.entrance.stop();
+    await hub.entrance.done;
+    assert.ok(!hub.tunnel.isOpen);
+  });
+});
+
+/** Resolves when it is so. */
+async function until(is: () => boolean): Promise<void> {
+  while (!is()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
 /** A service that answers each connection with 1 MiB of the byte that it was sent, and resets those that ask for it. */
 async function byteService(scope: Scope): Promise<string> {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -215,7 +264,7 @@ describe('a thousand streams of 1 MiB in one tunnel', () => {
     };
     const cutByThem = async (): Promise<void> => {
       const stream = await open(RESET);
-      await assert.rejects(buffer(stream), /cut by the sink: read ECONNRESET/);
+      await assert.rejects(buffer(stream), /reset by the far side: read ECONNRESET/);
       count.cutByThem += 1;
     };
     await Promise.all(
