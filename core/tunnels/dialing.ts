@@ -6,9 +6,9 @@
  * 2. A carrier that is lost is redialed by the session itself (session/dialer.ts): its streams notice nothing.
  * 3. A session that is over, because the far side was restarted or was away for too long, is begun anew, at the pace of
  *    redial-pace.ts: soon in the first minute, seldom later.
- * 4. While the session is with a later address, the earlier ones are tried now and then. When one answers, it gets the new
- *    streams; the old session carries what it carries to its end. Streams are not moved: nobody can know whether both
- *    addresses lead to one gateway.
+ * 4. While the session is with a later address, the earlier ones are tried now and then; while it has no connection, all
+ *    the others are (replacement.ts). When one answers, it gets the new streams; the old session carries what it carries
+ *    to its end. Streams are not moved: nobody can know whether both addresses lead to one gateway.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { viaOf, type Address } from '../address.ts';
@@ -17,11 +17,12 @@ import { LIMITS } from '../limits.ts';
 import type { CoreLog } from '../log.ts';
 import type { DialedSession } from '../session/dialer.ts';
 import { redialDelay } from '../session/redial-pace.ts';
-import type { OpenAnswer, OpenRequest, Session } from '../session/session.ts';
+import type { OpenAnswer, OpenRequest } from '../session/session.ts';
 import { answerOpen, beginSession, protocolsOf, tokenFor } from '../sessions.ts';
 import { readSecretAt, readToken, type TokenReference } from '../token.ts';
 import type { Folders, Identity, Peer } from '../../plugins/contract/index.ts';
 import { rememberOrigin } from './origins.ts';
+import { untilGone, untilOther, type Dialed } from './replacement.ts';
 import type { FarEnd, Tunnel } from './tunnel.ts';
 
 /** A tunnel that this side dials. */
@@ -50,21 +51,6 @@ export interface DialingContext {
 
 /** Nothing that soon changes: it is tried again seldom. */
 class OwnGatewayError extends Error {}
-
-interface Dialed extends DialedSession {
-  readonly rank: number;
-}
-
-/** Resolves when a session takes no new streams any more: it is over, or its far side is going away. */
-const untilGone = ({ session, ended }: DialedSession): Promise<{ readonly reason: Error | undefined }> =>
-  new Promise((resolve) => {
-    void ended.then((reason) => resolve({ reason }));
-    const look = (): void => {
-      if (session.isDraining) resolve({ reason: undefined });
-    };
-    session.watch(look);
-    look();
-  });
 
 /** A session that lived for less has changed nothing: the next attempt waits as if it had failed. */
 const PROVED_LIFE = 5_000;
@@ -215,7 +201,12 @@ export class DialedTunnel {
   async #untilReplaced(dialed: Dialed): Promise<void> {
     let current = dialed;
     for (;;) {
-      const other = this.#untilOther(current);
+      const other = untilOther(
+        current,
+        this.#plan,
+        (isMeant, signal) => this.#tryAll(isMeant, signal),
+        this.#stop.signal,
+      );
       const next = await Promise.race([untilGone(current), other.found]);
       other.stop();
       if ('reason' in next) {
@@ -228,52 +219,4 @@ export class DialedTunnel {
       current = next;
     }
   }
-
-  /** A session at another address: a better one that answers again, or any while this one has no connection. */
-  #untilOther(current: Dialed): { found: Promise<Dialed>; stop: () => void } {
-    const { betterAddress = LIMITS.betterAddress, addresses } = this.#plan;
-    const over = new AbortController();
-    const signal = AbortSignal.any([over.signal, this.#stop.signal]);
-    const never = new Promise<never>(() => {});
-    const lookEach = async (delay: () => number, isMeant: (rank: number) => boolean): Promise<Dialed> => {
-      for (;;) {
-        await sleep(delay(), undefined, { signal });
-        const dialed = await this.#tryAll(isMeant, signal).catch(() => undefined);
-        if (dialed !== undefined) return dialed;
-      }
-    };
-    const isLost = lostWatch(current.session);
-    const found = [
-      ...(current.rank > 0
-        ? [
-            lookEach(
-              () => betterAddress * (0.5 + Math.random()),
-              (rank) => rank < current.rank,
-            ),
-          ]
-        : []),
-      ...(addresses.length > 1
-        ? [
-            lookEach(
-              () => LOOK,
-              (rank) => rank !== current.rank && isLost(),
-            ),
-          ]
-        : []),
-    ];
-    return { found: Promise.race([never, ...found.map((one) => one.catch(() => never))]), stop: () => over.abort() };
-  }
 }
-
-/** Whether a session has been without a connection for so long that another way is looked for. */
-function lostWatch(session: Session): () => boolean {
-  let since: number | undefined;
-  session.watch(() => {
-    since = session.isAttached ? undefined : (since ?? performance.now());
-  });
-  return () => since !== undefined && performance.now() - since > LOST;
-}
-
-/** ms without a connection after which a later address is taken, and between looks whether it has come to that. */
-const LOST = 2_000;
-const LOOK = 1_000;
