@@ -105,7 +105,8 @@ export async function dialWebSocket(
   const carrier = await dialCarrier(address, context);
   const { upgraded, chosen } = await upgrade(carrier, address, subprotocols, context);
   const isPlain = chosen === undefined || !subprotocols.includes(chosen);
-  const stream = new WebSocketStream(upgraded, { marked: !isPlain, ping: address.ping });
+  const isPrivate = !isPlain && address.tls !== undefined;
+  const stream = new WebSocketStream(upgraded, { marked: !isPlain, ping: address.ping, isPrivate });
   if (isPlain) stream.once('end', () => stream.destroy()); // a plain server's close: it takes no more bytes either
   return { stream, isPlain, isSession: chosen === SESSION_SUBPROTOCOL };
 }

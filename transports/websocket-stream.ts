@@ -47,6 +47,8 @@ export interface WebSocketStreamOptions {
   readonly marked: boolean;
   /** ms between pings; 0 for none. */
   readonly ping: number;
+  /** Nobody between can read what is sent: it is below TLS, and the peer is a sluice. */
+  readonly isPrivate?: boolean;
 }
 
 export class WebSocketStream extends Duplex implements ReleasingStream {
@@ -69,11 +71,11 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
   #heartbeat: NodeJS.Timeout | undefined;
   #deadline: NodeJS.Timeout | undefined;
 
-  constructor({ socket, head, isClient }: Upgraded, { marked, ping }: WebSocketStreamOptions) {
+  constructor({ socket, head, isClient }: Upgraded, { marked, ping, isPrivate = false }: WebSocketStreamOptions) {
     super({ allowHalfOpen: true });
     this.#socket = socket;
     this.#marked = marked;
-    this.#writer = new FrameWriter(socket, isClient);
+    this.#writer = new FrameWriter(socket, isClient ? (isPrivate ? 'zero' : 'random') : undefined);
     const limits = { fromClient: !isClient, mostPayload: MOST_PAYLOAD };
     this.#reader = new FrameReader(limits, {
       data: (piece) => this.#onData(piece),

@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import { MOST_HEADER, OPCODE, encodeClose, writeHeader } from './websocket-frames.ts';
-import { drawKey, mask } from './websocket-mask.ts';
+import { ZERO_KEY, drawKey, mask } from './websocket-mask.ts';
 
 export type Done = (error?: Error | null) => void;
 
@@ -32,12 +32,13 @@ function giveBack(block: Buffer): void {
 
 export class FrameWriter {
   readonly #socket: Socket;
-  readonly #isClient: boolean;
+  readonly #drawKey: (() => Buffer) | undefined;
   #isClosed = false;
 
-  constructor(socket: Socket, isClient: boolean) {
+  /** @param key what a client's frames are masked with: each with a new one; a server's are not */
+  constructor(socket: Socket, key: 'random' | 'zero' | undefined) {
     this.#socket = socket;
-    this.#isClient = isClient;
+    this.#drawKey = key === 'random' ? drawKey : key && (() => ZERO_KEY);
   }
 
   /** The close frame was the last. */
@@ -104,7 +105,7 @@ export class FrameWriter {
 
   /** Returns the offset after the frame. */
   #put(target: Buffer, at: number, opcode: number, payload: Buffer): number {
-    const key = this.#isClient ? drawKey() : undefined;
+    const key = this.#drawKey?.();
     const start = writeHeader(target, at, opcode, payload.length, key);
     if (key === undefined) payload.copy(target, start);
     else mask(payload, key, target, start);

@@ -1,11 +1,18 @@
 /** Our WebSocket frames: what RFC 6455 demands. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { FrameReader } from '../../transports/websocket-frame-reader.ts';
 import { CLOSE, OPCODE, WebSocketError, encodeClose, parseClose } from '../../transports/websocket-frames.ts';
 import { applyByLoop } from '../../transports/websocket-mask.ts';
+import { FrameWriter } from '../../transports/websocket-writer.ts';
+import { Scope, assertNothingLeaks } from '../support/scope.ts';
 import { KEY, bytesOf, frame } from '../support/websockets.ts';
+
+assertNothingLeaks();
 
 /** What a reader has made of bytes. */
 function readAll(chunks: readonly Buffer[], fromClient: boolean, mostPayload = 1024 * 1024) {
@@ -147,3 +154,51 @@ it('the loop masks as the definition says, wherever the bytes lie', () => {
   });
   fc.assert(property);
 });
+
+/** The keys of `count` frames of four bytes each, and their payloads as they are on the wire. */
+async function onTheWire(scope: Scope, key: 'random' | 'zero' | undefined, count: number) {
+  const [near, far] = await socketPair(scope);
+  const writer = new FrameWriter(near, key);
+  for (let i = 0; i < count; i += 1) await new Promise((done) => writer.send([Buffer.from('data')], done));
+  near.end();
+  const bytes = await buffer(far);
+  const size = bytes.length / count;
+  const frames = Array.from({ length: count }, (_, at) => bytes.subarray(at * size, (at + 1) * size));
+  return frames.map((one) => ({
+    key: one.subarray(2, size - 4).toString('hex'),
+    payload: one.subarray(size - 4).toString(),
+  }));
+}
+
+describe('what a client’s frames are masked with', () => {
+  it('is new for each of them', async (t) => {
+    const frames = await onTheWire(new Scope(t), 'random', 50);
+    assert.equal(new Set(frames.map(({ key }) => key)).size, 50);
+    assert.ok(frames.every(({ payload }) => payload !== 'data'));
+  });
+
+  it('is nothing below TLS, in frames that are masked ones all the same', async (t) => {
+    const frames = await onTheWire(new Scope(t), 'zero', 2);
+    assert.deepEqual(
+      frames.map(({ key, payload }) => `${key} ${payload}`),
+      ['00000000 data', '00000000 data'],
+    );
+  });
+
+  it('is not there in a server’s', async (t) => {
+    const [only] = await onTheWire(new Scope(t), undefined, 1);
+    assert.deepEqual([only?.key, only?.payload], ['', 'data']);
+  });
+});
+
+/** Both ends of a connection. */
+async function socketPair(scope: Scope): Promise<[Socket, Socket]> {
+  const server = createServer().listen(0, '127.0.0.1');
+  scope.defer(() => server.close());
+  await once(server, 'listening');
+  const near = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const [far] = (await once(server, 'connection')) as [Socket];
+  scope.defer(() => near.destroy());
+  scope.defer(() => far.destroy());
+  return [near, far];
+}
