@@ -262,6 +262,7 @@ function addAuthorize(program: Command, exit: (status: number) => void): void {
     )
     .argument('<name>', 'name of the identity')
     .option('--link <name>', 'allow it on this link, too (may be repeated)', repeated)
+    .option('--tunnel <name>', 'allow it as the far side of this tunnel that listens (may be repeated)', repeated)
     .option('--certificate', 'a key and a client certificate, signed by our own small authority, instead of a token')
     .option('--request <file>', 'sign this certificate request instead: the key stays with the client')
     .option('--days <number>', 'how long a certificate is good (default 825)', days)
@@ -271,7 +272,14 @@ function addAuthorize(program: Command, exit: (status: number) => void): void {
     )
     .option('--replace', 'take from an identity of that name what it has');
   withConfigFlag(authorize)
-    .addHelpText('after', examples('sluice authorize laptop --link borg', 'sluice authorize desk --request desk.csr'))
+    .addHelpText(
+      'after',
+      examples(
+        'sluice authorize laptop --link borg',
+        'sluice authorize client --tunnel client',
+        'sluice authorize desk --request desk.csr',
+      ),
+    )
     .action(async (name: string, flags: AuthorizeFlags) => {
       const { runAuthorize } = await import('./authorize.ts');
       exit(await runAuthorize(name, flags));
