@@ -163,3 +163,13 @@ describe('whoever is not done in ten seconds is cut, however steadily it sends',
     });
   }
 });
+
+it('a plain connect to a source of sessions is a failure with the remedy, and prints no reply', async (t) => {
+  const scope = new Scope(t);
+  const source = `unix:${scope.folder()}/s`;
+  await startLink(scope, `${source}?session=yes`, 'exec:cat');
+  const plain = await sluice(scope, ['connect', source], 'hello');
+  assert.match(plain.stderr, /speaks nothing but sessions; write unix:\S+\?session=yes, or use sluice rsh --to/);
+  assert.deepEqual([plain.code, plain.stdout], [255, '']);
+  assert.equal((await sluice(scope, ['connect', `${source}?session=yes`], 'hello')).stdout, 'hello');
+});
