@@ -1,5 +1,6 @@
 /** The command line: commands, flags and help. The only import of commander; each command's work is loaded when it runs. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { BUNDLED_PLUGINS } from '../bundled-plugins.ts';
 import { parseDuration } from '../options.ts';
 import { VERSION } from '../version.ts';
 import type {
@@ -78,6 +79,10 @@ export function createProgram(exit: (status: number) => void): Command {
         'sluice run -c /etc/sluice/sluice.yaml',
         'sluice transports        # the schemes and their options',
       ),
+    )
+    .addHelpText(
+      'after',
+      `\nPlugins that come with it (--plugin sluice/NAME): ${Object.keys(BUNDLED_PLUGINS).join(', ')}`,
     );
   addLink(program, exit);
   addConnect(program, exit);
