@@ -89,6 +89,11 @@ export class Registry {
     return [...this.#byScheme.keys()].toSorted();
   }
 
+  /** Those that have an option. */
+  schemesWith(option: string): string[] {
+    return this.schemes().filter((scheme) => Object.hasOwn(this.#byScheme.get(scheme)?.options ?? {}, option));
+  }
+
   layers(): Layer[] {
     return [...this.#layers.values()].toSorted((a, b) => a.name.localeCompare(b.name));
   }

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ConfigEdit } from '../config/edit.ts';
-import { locateConfig } from '../config/locate.ts';
+import { locateConfig, passedOver } from '../config/locate.ts';
 import { NAME } from '../config/schema.ts';
 import { SluiceError, reasonOf } from '../errors.ts';
 import { createFolders } from '../folders.ts';
@@ -113,7 +113,10 @@ export async function runRevoke(name: string, flags: ConfigFlags): Promise<numbe
   const config = locateConfig(flags.config, process.env);
   const edit = await ConfigEdit.open(config);
   if (edit.identity(name) === undefined)
-    throw new SluiceError('SLUICE_CONFIG', `${config}: there is no identity "${name}"`);
+    throw new SluiceError(
+      'SLUICE_CONFIG',
+      `${config}: there is no identity "${name}"${passedOver(config, process.env)}`,
+    );
   edit.setIdentity(name, { revoked: new Date().toISOString().slice(0, 10) });
   await edit.save();
   await rm(hashFile(config, name), { force: true });

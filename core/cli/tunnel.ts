@@ -48,6 +48,15 @@ function readOpen(text: string): { source: string; service: string } {
   );
 }
 
+/** @throws SluiceError SLUICE_ACCESS: nothing here names who may use it */
+function assertLocal(source: Address): Address {
+  if (source.transport.reach?.(source.parsed) !== 'network') return source;
+  throw new SluiceError(
+    'SLUICE_ACCESS',
+    `--open: ${source.text} can be reached from the network, and this command lets whoever reaches it in; listen on 127.0.0.1, [::1] or a UNIX socket, or put the tunnel and a link with "allow:" into a configuration`,
+  );
+}
+
 function readLinks({ serve, open = [], run }: TunnelFlags, registry: Registry): Link[] {
   const folder = process.cwd();
   const read = (text: string, role: 'source' | 'sink'): Address => parseAddress(text, { registry, role, folder });
@@ -57,7 +66,7 @@ function readLinks({ serve, open = [], run }: TunnelFlags, registry: Registry): 
   );
   const opened = open.map((text) => {
     const { source, service } = readOpen(text);
-    return linkOf(`open ${service}`, read(source, 'source'), far(service, 'sink'));
+    return linkOf(`open ${service}`, assertLocal(read(source, 'source')), far(service, 'sink'));
   });
   const ran = run === undefined ? [] : [linkOf(`run ${run}`, read('stdio:', 'source'), far(run, 'sink'), true)];
   return [...offered, ...opened, ...ran];

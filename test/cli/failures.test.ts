@@ -173,3 +173,22 @@ it('a plain connect to a source of sessions is a failure with the remedy, and pr
   assert.deepEqual([plain.code, plain.stdout], [255, '']);
   assert.equal((await sluice(scope, ['connect', `${source}?session=yes`], 'hello')).stdout, 'hello');
 });
+
+it('every help ends with its last line', async (t) => {
+  const scope = new Scope(t);
+  for (const command of [
+    [],
+    ['link'],
+    ['run'],
+    ['check'],
+    ['rsh'],
+    ['tunnel'],
+    ['authorize'],
+    ['plugin'],
+    ['transports'],
+  ]) {
+    const { stdout } = await sluice(scope, [...command, '--help']);
+    assert.match(stdout, /\S\n$/, command.join(' '));
+    assert.doesNotMatch(stdout, /help \[command\]/);
+  }
+});
