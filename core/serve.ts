@@ -4,7 +4,7 @@
  */
 import { viaOf, type Address } from './address.ts';
 import { carryDiagnostics } from './diagnostics.ts';
-import { SluiceError, wrap } from './errors.ts';
+import { SluiceError, forStrangers, wrap } from './errors.ts';
 import { handOff, superviseHandOff } from './handoff.ts';
 import { LIMITS } from './limits.ts';
 import type { Link } from './link.ts';
@@ -89,7 +89,7 @@ export function serve(link: Link, general: Address, inbound: Inbound, given: Ser
 
   const refuse = (error: unknown): Outcome => {
     const reason = wrap('SLUICE_DIAL', `dial ${general.text}`, error);
-    abortConnection(inbound, reason);
+    abortConnection(inbound, forStrangers(reason));
     return { how: 'cut', by: 'sink', reason };
   };
   const finish = (outcome: Outcome): Outcome => {

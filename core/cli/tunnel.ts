@@ -9,12 +9,15 @@ import { forStdio } from '../config/tunnels.ts';
 import { locateConfig } from '../config/locate.ts';
 import { SluiceError } from '../errors.ts';
 import type { Gateway } from '../gateway.ts';
+import { inspectAddress } from '../inspect.ts';
 import { LIMITS } from '../limits.ts';
 import type { Link } from '../link.ts';
 import type { Registry } from '../registry.ts';
 import type { Outcome } from '../relay.ts';
 import { tunnelsOf, type TunnelPlans } from '../tunnels/plans.ts';
+import { tunnelOf } from '../tunnels/tunnel-address.ts';
 import { Tunnel } from '../tunnels/tunnel.ts';
+import type { Log } from '../../plugins/contract/index.ts';
 import { createEnvironment } from './environment.ts';
 import type { TunnelFlags } from './flags.ts';
 import { readServices, statusOf, tellFailure, watchAsProxy } from './link.ts';
@@ -122,6 +125,21 @@ async function openAll({ links, tunnels }: Plan, gateway: Gateway): Promise<{ ov
   return { over: Promise.all(opened.map(({ done }) => done)).then(() => undefined) };
 }
 
+/** What we offer may come later; until then whoever asks for it fails. */
+async function warnOfSinks({ links }: Plan, log: Log): Promise<void> {
+  for (const { name, source, sink } of links)
+    if (tunnelOf(source) === FAR)
+      for (const fault of await inspectAddress(sink)) log.warn('the sink is not ready', { link: name, reason: fault });
+}
+
+/** What the far side said, without the name that it has here alone. */
+function withoutFar(outcome: Outcome | undefined): Outcome | undefined {
+  const { reason } = outcome ?? {};
+  if (outcome === undefined || reason === undefined) return outcome;
+  const message = reason.message.replace(new RegExp(`^dial tunnel:${FAR}/\\S+: `), '');
+  return { ...outcome, reason: new SluiceError(reason.code, message, { cause: reason }) };
+}
+
 /** Resolves with the process's exit status. */
 export async function runTunnel(address: string, flags: TunnelFlags): Promise<number> {
   const isStandIn = flags.run !== undefined;
@@ -130,12 +148,13 @@ export async function runTunnel(address: string, flags: TunnelFlags): Promise<nu
   const environment = await createEnvironment(flags, { isStandIn, level });
   const { gateway, log, registry } = environment;
   const plan = isStarted ? await planForStdio(flags, registry) : planForDial(address, flags, registry);
+  await warnOfSinks(plan, log);
   const signalled = isStandIn ? watchAsProxy(environment) : watchAsGateway(gateway, log);
   try {
     const outcome = await (await openAll(plan, gateway)).over;
     await gateway.close(isStandIn ? FAREWELL : LIMITS.drain);
     const status = await signalled.status();
-    if (isStandIn && status === undefined) tellFailure(outcome);
+    if (isStandIn && status === undefined) tellFailure(withoutFar(outcome));
     return status ?? statusOf(outcome, isStandIn);
   } catch (error) {
     await gateway.close(0);

@@ -87,9 +87,9 @@ it('a sink that is down closes the inbound at once, is told, and is tried afresh
 
 describe('a command that cannot be started', () => {
   for (const [what, command, says] of [
-    ['is not there', '/no/such/thing', /\/no\/such\/thing is not there or not executable/],
+    ['is not there', '/no/such/thing', /\/no\/such\/thing is not there/],
     ['is not in PATH', 'no-such-thing -x', /command not found: no-such-thing \(looked in .+\)/],
-    ['is a folder', '/tmp', /\/tmp is not there or not executable/],
+    ['is a folder', '/tmp', /\/tmp is a folder/],
   ] as const) {
     it(`one that ${what}: status 255 and the reason on standard error`, async (t) => {
       const { code, stdout, stderr } = await sluice(new Scope(t), ['connect', `exec:${command}`], 'x');
@@ -103,7 +103,7 @@ describe('a command that cannot be started', () => {
     const file = join(scope.folder(), 'script');
     writeFileSync(file, '#!/bin/sh\n', { mode: 0o600 });
     const direct = await sluice(scope, ['connect', `exec:${file}`]);
-    assert.match(direct.stderr, /script is not there or not executable/);
+    assert.match(direct.stderr, /script is not executable/);
     assert.equal(direct.code, 255);
     const { address, untilStderr } = await startLink(scope, 'tcp://127.0.0.1:0', `exec:${file}`);
     assert.equal((await sluice(scope, ['connect', address])).code, 255);
