@@ -210,7 +210,13 @@ export function parseAddress(written: string, context: AddressContext): Address 
     Object.assign(given, context.overrides);
     const isOwn = isPersonal(parts.target, given, transport, context.role);
     const specs = { ...COMMON_OPTIONS, ...transport.options };
-    const { session, resume, heartbeat, token, ...options } = readOptions(specs, given, context.role, resolvePath);
+    const { session, resume, heartbeat, token, ...options } = readOptions(
+      specs,
+      given,
+      context.role,
+      resolvePath,
+      (key) => context.registry.schemesWith(key),
+    );
     const { words, role } = context;
     const secrets = secretsOf(transport, options);
     const input = { target: parts.target, scheme: parts.scheme, options: options as never, role, resolvePath };

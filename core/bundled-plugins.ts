@@ -7,3 +7,19 @@ export const BUNDLED_PLUGINS: Readonly<Record<string, () => Promise<unknown>>> =
   tls: () => import('../plugins/tls/index.ts'),
   zstd: () => import('../plugins/zstd/index.ts'),
 };
+
+/** What each brings, under the plugin's own name: known without loading it, for hints and lists. */
+export const BUNDLED_KINDS: Readonly<Record<string, 'transport' | 'layer'>> = {
+  abstract: 'transport',
+  command: 'transport',
+  pt: 'transport',
+  rate: 'layer',
+  tls: 'layer',
+  zstd: 'layer',
+};
+
+/** The plugin of ours that somebody means by `rate` or `sluice-rate`. */
+export function meantBundled(name: string): string | undefined {
+  const [, short = ''] = /^(?:@?sluice[-/])?(?:plugin-)?(.*)$/.exec(name) ?? [];
+  return Object.hasOwn(BUNDLED_PLUGINS, short) ? `sluice/${short}` : undefined;
+}

@@ -97,6 +97,17 @@ function opensslReason(error: Error): string | undefined {
   return typeof library === 'string' && typeof reason === 'string' ? `TLS: ${reason}` : undefined;
 }
 
+/** The reason that a far side is told: where its cause has a shorter form for strangers (`told`), that. */
+export function forStrangers(reason: SluiceError): SluiceError {
+  const { message, told } = (reason.cause ?? {}) as { message?: unknown; told?: unknown };
+  if (typeof message !== 'string' || typeof told !== 'string') return reason;
+  return new SluiceError(
+    reason.code,
+    reason.message.replace(message, () => told),
+    { cause: reason },
+  );
+}
+
 /**
  * Gives what a transport threw a code and says what was tried; an error that has a code stays as it is. One that is `final`
  * stays so: somebody did not accept who asked.

@@ -23,7 +23,8 @@ function runtimeBase(environment: Environment, uid: number): string {
   return base === undefined ? join(tmpdir(), `sluice-${uid}`) : join(base, 'sluice');
 }
 
-function stateBase(environment: Environment): string {
+/** Where the state folder is, or would be; nothing is made. */
+export function stateBase(environment: Environment): string {
   const [own] = (environment['STATE_DIRECTORY'] ?? '').split(':');
   return own || join(baseOrHome(environment, 'XDG_STATE_HOME', '.local/state'), 'sluice');
 }

@@ -11,8 +11,9 @@ import { isAbsolute, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pathResolver } from './address.ts';
 import { watchPlugin } from './blame.ts';
-import { BUNDLED_PLUGINS } from './bundled-plugins.ts';
+import { BUNDLED_PLUGINS, meantBundled } from './bundled-plugins.ts';
 import { SluiceError, reasonOf } from './errors.ts';
+import { didYouMean } from './nearest.ts';
 import { assertOwnFolder, readOwnFile } from './own-file.ts';
 import { readExports, type Exported } from './plugin-shape.ts';
 import type { Registry } from './registry.ts';
@@ -46,7 +47,10 @@ function locate(plugin: string, folder: string): string {
     .find((path) => existsSync(path));
   if (found !== undefined) return realpathSync(found);
   const hint = existsSync(join(folder, plugin)) ? `; for the file or folder write ./${plugin}` : '';
-  throw new Error(`it is not installed beside ${folder}; run npm install ${plugin} there${hint}`);
+  const meant = meantBundled(plugin);
+  const remedy =
+    meant === undefined ? `run npm install ${plugin} there` : `did you mean ${meant}, which comes with Sluice?`;
+  throw new Error(`it is not installed beside ${folder}; ${remedy}${hint}`);
 }
 
 /** A folder's own entry file counts as well as the folder: who can write either decides what runs. */
@@ -103,7 +107,8 @@ async function importPlugin(plugin: string, folder: string): Promise<unknown> {
 async function importBundled(name: string): Promise<unknown> {
   const load = Object.hasOwn(BUNDLED_PLUGINS, name) ? BUNDLED_PLUGINS[name] : undefined;
   if (load !== undefined) return ((await load()) as { default: unknown }).default;
-  throw new Error(`Sluice brings no such plugin; it brings ${Object.keys(BUNDLED_PLUGINS).join(', ')}`);
+  const all = Object.keys(BUNDLED_PLUGINS);
+  throw new Error(`Sluice brings no such plugin; it brings ${all.join(', ')}${didYouMean(name, all)}`);
 }
 
 /**

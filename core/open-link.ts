@@ -197,6 +197,7 @@ export async function openLink(link: Link, context: LinkContext): Promise<OpenLi
   const intake = new Intake(link, context, log, stop);
   const { door, listener } = await openDoor(intake, context, stop);
   caution(link, log);
+  if (link.source.transport.servesOnce) return new OpenLink(intake, door, listener, stop); // nobody waits there
   log.info('listening', {
     source: listener.address,
     sink: link.sink.text,

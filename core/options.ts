@@ -103,19 +103,26 @@ const READERS: Readonly<Record<OptionSpec['type'], Read>> = {
 
 const EMPTY = { list: [], map: {} } as const;
 
-/** The options of one address: every key known and meant for this role, every value of its type, defaults filled in. */
+/**
+ * The options of one address: every key known and meant for this role, every value of its type, defaults filled in.
+ *
+ * @param elsewhere the schemes that have an option which this one has not
+ */
 export function readOptions(
   specs: OptionSpecs,
   given: Readonly<Record<string, unknown>>,
   role: Role,
   resolvePath: (path: string) => string,
+  elsewhere: (key: string) => readonly string[] = () => [],
 ): Record<string, unknown> {
   for (const key of Object.keys(given)) {
     const spec = Object.hasOwn(specs, key) ? specs[key] : undefined;
     if (spec === undefined) {
       const known = Object.keys(specs).toSorted();
       const list = known.length > 0 ? ` (known: ${known.join(', ')})` : ' (it has none)';
-      throw new OptionError(key, `unknown option "${key}"${didYouMean(key, known) || list}`);
+      const others = elsewhere(key);
+      const hint = others.length > 0 ? `; it belongs to ${others.join(' and ')}` : didYouMean(key, known) || list;
+      throw new OptionError(key, `unknown option "${key}"${hint}`);
     }
     if (spec.role !== undefined && spec.role !== role) {
       throw new OptionError(key, `option "${key}" belongs to a ${spec.role}, and this is a ${role}`);

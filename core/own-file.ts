@@ -9,17 +9,25 @@ import { open, stat } from 'node:fs/promises';
  * @throws Error that says what is wrong and how to mend it
  */
 export async function readOwnFile(path: string, { isSecret = false } = {}): Promise<string> {
-  const file = await open(path);
+  const file = await open(path).catch(shorten);
   try {
     const found = await file.stat();
     if (!found.isFile()) throw new Error(`${path} is not a file`);
     assertOwn(path, found);
     if (isSecret && (found.mode & 0o004) !== 0)
-      throw new Error(`${path} can be read by others; run: chmod o-r ${path}`);
+      throw new Error(
+        `${path} can be read by others; run: chmod ${found.uid === process.getuid?.() ? '600' : 'o-r'} ${path}`,
+      );
     return await file.readFile('utf8');
   } finally {
     await file.close();
   }
+}
+
+/** Whoever asks has named the file. */
+function shorten(cause: NodeJS.ErrnoException): never {
+  if (cause.code !== 'ENOENT') throw cause;
+  throw Object.assign(new Error('it is not there', { cause }), { code: cause.code });
 }
 
 /** @throws Error if somebody else could put other files into the folder */

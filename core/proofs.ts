@@ -1,5 +1,6 @@
 /** What those who may use a link prove themselves by, and whether its source can be shown that. Pure. */
 import type { Address } from './address.ts';
+import { tunnelOf } from './tunnels/tunnel-address.ts';
 import { ANYONE, type Link } from './link.ts';
 import type { Proof } from '../plugins/contract/index.ts';
 
@@ -23,8 +24,10 @@ function canBeShown(proof: Proof, { session, transport, parsed }: Address): bool
 }
 
 /** The rule of a source in words, for the log and `check`: who, and by what each proves it. */
-export function explainRule({ allow }: Pick<Link, 'allow'>, proofsOf: ProofsOf): string {
-  if (allow.length === 0) return 'whoever reaches it on this machine';
+export function explainRule({ allow, source }: Pick<Link, 'allow' | 'source'>, proofsOf: ProofsOf): string {
+  const tunnel = tunnelOf(source);
+  if (allow.length === 0)
+    return tunnel === undefined ? 'whoever reaches it on this machine' : `the far side of tunnel ${tunnel}`;
   if (allow.includes(ANYONE)) return 'anyone';
   const show = (name: string): string => {
     const proofs = proofsOf(name);

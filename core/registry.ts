@@ -1,3 +1,4 @@
+import { BUNDLED_KINDS } from './bundled-plugins.ts';
 import { SluiceError } from './errors.ts';
 import { guarded } from './guard.ts';
 import { layered } from './layers.ts';
@@ -45,11 +46,27 @@ export class Registry {
   get(scheme: string): Transport {
     const transport = this.#find(scheme);
     if (transport !== undefined) return transport;
+    const unnamed = this.#bundledIn(scheme);
+    if (unnamed !== undefined) throw unnamed;
     const prefix = scheme.slice(0, scheme.lastIndexOf('+') + 1);
     const known = [...this.schemes(), ...this.schemes().map((one) => prefix + one)];
     const layers = this.#layers.size > 0 ? `; layers: ${[...this.#layers.keys()].join(', ')}` : '';
     const hint = didYouMean(scheme, known) || `; known: ${this.schemes().join(', ')}${layers}`;
     throw new SluiceError('SLUICE_ADDRESS', `unknown scheme "${scheme}:"${hint}`);
+  }
+
+  /** Somebody knows a layer or a scheme of a plugin that comes with Sluice, and has not named the plugin. */
+  #bundledIn(scheme: string): SluiceError | undefined {
+    const parts = scheme.split('+');
+    const isScheme = (part: string, at: number): boolean => at === parts.length - 1 && this.#byScheme.has(part);
+    const name = parts.find(
+      (part, at) => Object.hasOwn(BUNDLED_KINDS, part) && !this.#layers.has(part) && !isScheme(part, at),
+    );
+    if (name === undefined) return undefined;
+    return new SluiceError(
+      'SLUICE_ADDRESS',
+      `unknown scheme "${scheme}:"; "${name}" is a ${BUNDLED_KINDS[name]} of the plugin sluice/${name}: add --plugin sluice/${name}, or "plugins: [sluice/${name}]" to the configuration`,
+    );
   }
 
   has(scheme: string): boolean {
@@ -70,6 +87,11 @@ export class Registry {
 
   schemes(): string[] {
     return [...this.#byScheme.keys()].toSorted();
+  }
+
+  /** Those that have an option. */
+  schemesWith(option: string): string[] {
+    return this.schemes().filter((scheme) => Object.hasOwn(this.#byScheme.get(scheme)?.options ?? {}, option));
   }
 
   layers(): Layer[] {

@@ -4,12 +4,13 @@
  */
 import { viaOf, type Address } from './address.ts';
 import { carryDiagnostics } from './diagnostics.ts';
-import { SluiceError, wrap } from './errors.ts';
+import { SluiceError, forStrangers, wrap } from './errors.ts';
 import { handOff, superviseHandOff } from './handoff.ts';
 import { LIMITS } from './limits.ts';
 import type { Link } from './link.ts';
 import type { CoreLog } from './log.ts';
 import { protocolsOf, reach, tokenFor, type ReachContext } from './sessions.ts';
+import { watchForGreeting } from './wrong-door.ts';
 import { readSecretAt, readToken, type TokenReference } from './token.ts';
 import { Relay, abortConnection, type Outcome } from './relay.ts';
 import type { Variables } from './tunnels/within-reach.ts';
@@ -77,6 +78,7 @@ export function serve(link: Link, general: Address, inbound: Inbound, given: Ser
     log.info('opened', { sink: outbound.peer.address, ...(via !== undefined && { via }) });
     const diagnosed = carryDiagnostics(outbound.diagnostics, inbound.diagnostics, log);
     relay = new Relay(inbound, outbound, { idleAfterEnd: link.idleAfterEnd ?? usualIdle(inbound), diagnosed });
+    if (link.once && sink.session === 'never') watchForGreeting(inbound.stream, sink, (reason) => relay?.abort(reason));
     const onStop = (): void => relay?.abort(stop.signal.reason as SluiceError);
     if (stop.signal.aborted) onStop();
     stop.signal.addEventListener('abort', onStop, { once: true });
@@ -87,7 +89,7 @@ export function serve(link: Link, general: Address, inbound: Inbound, given: Ser
 
   const refuse = (error: unknown): Outcome => {
     const reason = wrap('SLUICE_DIAL', `dial ${general.text}`, error);
-    abortConnection(inbound, reason);
+    abortConnection(inbound, forStrangers(reason));
     return { how: 'cut', by: 'sink', reason };
   };
   const finish = (outcome: Outcome): Outcome => {

@@ -23,6 +23,13 @@ async function isExecutable(file: string): Promise<boolean> {
   }
 }
 
+/** Why a path cannot be started. */
+async function faultOf(file: string): Promise<string> {
+  const found = await stat(file).catch(() => undefined);
+  if (found === undefined) return 'is not there';
+  return found.isDirectory() ? 'is a folder' : 'is not executable';
+}
+
 /**
  * The program's file, looked up in our own PATH: never in one that the command's environment brings.
  *
@@ -31,14 +38,15 @@ async function isExecutable(file: string): Promise<boolean> {
 export async function locate(name: string, more: readonly string[] = []): Promise<string> {
   if (name.includes('/')) {
     if (await isExecutable(name)) return name;
-    throw new Error(`${name} is not there or not executable`);
+    throw new Error(`${name} ${await faultOf(name)}`);
   }
   const path = process.env['PATH'] ?? SAFE_PATH;
   for (const folder of [...path.split(delimiter), ...more]) {
     const file = join(folder, name);
     if (folder.startsWith('/') && (await isExecutable(file))) return file;
   }
-  throw new Error(`command not found: ${name} (looked in ${[path, ...more].join(delimiter)})`);
+  const told = `command not found: ${name}`;
+  throw Object.assign(new Error(`${told} (looked in ${[path, ...more].join(delimiter)})`), { told });
 }
 
 /** What a command is told of who started it: link, peer, and who has proved to be there. */

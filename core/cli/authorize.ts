@@ -7,11 +7,12 @@ import { randomBytes } from 'node:crypto';
 import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ConfigEdit } from '../config/edit.ts';
-import { locateConfig } from '../config/locate.ts';
+import { locateConfig, passedOver } from '../config/locate.ts';
 import { NAME } from '../config/schema.ts';
 import { SluiceError, reasonOf } from '../errors.ts';
 import { createFolders } from '../folders.ts';
 import { hashToken } from '../token.ts';
+import { grant } from './authorize-grants.ts';
 import { clientBlock } from './client-block.ts';
 import type { AuthorizeFlags, ConfigFlags } from './flags.ts';
 
@@ -36,6 +37,11 @@ async function hand(text: string, to: string): Promise<void> {
 /** Where the hash of a token is kept: beside the configuration, and readable by whoever reads that. */
 const hashFile = (config: string, name: string): string => join(dirname(config), 'identities', `${name}.token`);
 
+const tokenOf = (config: string, name: string): string => `file:identities/${basename(hashFile(config, name))}`;
+
+/** Stands for a pin until there is one. */
+const SOME_PIN = { pin: `sha256/${'A'.repeat(43)}=` };
+
 async function keepHash(config: string, name: string, token: string): Promise<string> {
   const file = hashFile(config, name);
   const { uid, gid, mode } = await stat(config);
@@ -46,7 +52,7 @@ async function keepHash(config: string, name: string, token: string): Promise<st
   await writeFile(file, `sha256:${hashToken(token).toString('hex')}\n`, { flag: 'wx', mode: 0o600 });
   await chown(file, uid, gid);
   await chmod(file, 0o600 | (mode & 0o040));
-  return `file:identities/${basename(file)}`;
+  return tokenOf(config, name);
 }
 
 interface Made {
@@ -89,12 +95,15 @@ export async function runAuthorize(name: string, flags: AuthorizeFlags): Promise
   const config = locateConfig(flags.config, process.env);
   const edit = await ConfigEdit.open(config);
   assertFree(edit, name, flags.replace ?? false);
-  for (const link of flags.link ?? []) edit.allow(link, name);
   const isCertificate = flags.certificate === true || flags.request !== undefined;
+  edit.setIdentity(name, isCertificate ? SOME_PIN : { token: tokenOf(config, name) });
+  await grant(config, edit, name, flags);
   const made = isCertificate ? await makeCertificate(name, flags) : await makeToken(config, name, flags);
   edit.setIdentity(name, made.entry);
   await edit.save();
-  const told = await clientBlock(config, name, made);
+  const { keptPin } = await import('../../transports/self-signed.ts');
+  const isChanged = (flags.link ?? flags.tunnel) !== undefined;
+  const told = await clientBlock(config, name, made, { isChanged, keptPin });
   (flags.out === STDOUT ? process.stderr : process.stdout).write(told);
   return 0;
 }
@@ -104,7 +113,10 @@ export async function runRevoke(name: string, flags: ConfigFlags): Promise<numbe
   const config = locateConfig(flags.config, process.env);
   const edit = await ConfigEdit.open(config);
   if (edit.identity(name) === undefined)
-    throw new SluiceError('SLUICE_CONFIG', `${config}: there is no identity "${name}"`);
+    throw new SluiceError(
+      'SLUICE_CONFIG',
+      `${config}: there is no identity "${name}"${passedOver(config, process.env)}`,
+    );
   edit.setIdentity(name, { revoked: new Date().toISOString().slice(0, 10) });
   await edit.save();
   await rm(hashFile(config, name), { force: true });

@@ -5,6 +5,7 @@ import { viaOf, type Address } from '../address.ts';
 import { reasonOf } from '../errors.ts';
 import { locateConfig } from '../config/locate.ts';
 import { jsonSchema } from '../config/schema.ts';
+import { uselessLinks } from '../config/tunnel-links.ts';
 import { tunnelsOf } from '../tunnels/plans.ts';
 import type { Tunnel } from '../tunnels/tunnel.ts';
 import { inspectAddress, inspectLink, reachFault } from '../inspect.ts';
@@ -116,7 +117,7 @@ export async function runCheck(flags: CheckFlags): Promise<number> {
   const proofsOf = (name: string): readonly Proof[] => proofsIn(identities.get(name) ?? {});
   for (const tunnel of tunnelsOf(loaded.tunnels)) gateway.tunnels.add(tunnel);
   const faults = await Promise.all(links.map((link) => inspectLink(link, proofsOf)));
-  const others = [...(await tunnelFaults(loaded)), ...(await tokenFaults(loaded))];
+  const others = [...uselessLinks(loaded), ...(await tunnelFaults(loaded)), ...(await tokenFaults(loaded))];
   for (const [index, link] of links.entries()) process.stdout.write(`${describe(link, faults[index] ?? [])}\n`);
   process.stdout.write(describeTunnels(loaded) + describeOthers(loaded));
   for (const fault of others) process.stdout.write(`WRONG   ${fault}\n`);

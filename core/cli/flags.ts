@@ -48,6 +48,8 @@ export interface ConfigFlags extends GlobalFlags {
 export interface AuthorizeFlags extends ConfigFlags {
   /** Links whose `allow` gets the name. */
   readonly link?: readonly string[];
+  /** Tunnels that listen, whose `allow` gets the name. */
+  readonly tunnel?: readonly string[];
   readonly certificate?: true;
   /** A certificate request of the client's. */
   readonly request?: string;

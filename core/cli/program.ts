@@ -1,5 +1,7 @@
 /** The command line: commands, flags and help. The only import of commander; each command's work is loaded when it runs. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { BUNDLED_PLUGINS } from '../bundled-plugins.ts';
+import { SluiceError } from '../errors.ts';
 import { parseDuration } from '../options.ts';
 import { VERSION } from '../version.ts';
 import type {
@@ -51,7 +53,7 @@ const withGlobalFlags = (command: Command): Command =>
     .option('-q, --quiet', 'log warnings and errors only')
     .addOption(new Option('--log-format <format>', 'text or json').choices(['text', 'json']).default('text'));
 
-const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
+const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`;
 
 /** commander throws this for help and for usage mistakes, after printing; 0 is help. */
 export const isHelp = (error: unknown): error is CommanderError => error instanceof CommanderError;
@@ -78,6 +80,10 @@ export function createProgram(exit: (status: number) => void): Command {
         'sluice run -c /etc/sluice/sluice.yaml',
         'sluice transports        # the schemes and their options',
       ),
+    )
+    .addHelpText(
+      'after',
+      `\nPlugins that come with it (--plugin sluice/NAME): ${Object.keys(BUNDLED_PLUGINS).join(', ')}`,
     );
   addLink(program, exit);
   addConnect(program, exit);
@@ -187,6 +193,15 @@ ${examples(
   'sluice rsh --to "wss://backup.example/shell" any uname -a',
 )}`;
 
+/** What is given to a command that takes nothing is the configuration, most likely. */
+function withoutArguments(command: Command): Command {
+  return command.allowExcessArguments().hook('preAction', () => {
+    const [file] = command.args;
+    if (file !== undefined)
+      throw new SluiceError('SLUICE_USAGE', `${command.name()} takes no argument; name the configuration: -c ${file}`);
+  });
+}
+
 function withConfigFlag(command: Command): Command {
   return withGlobalFlags(command.option('-c, --config <file>', 'configuration file'));
 }
@@ -211,6 +226,7 @@ function addTunnel(program: Command, exit: (status: number) => void): void {
       examples(
         'sluice tunnel "wss://client.example/tunnel" --serve "repo=exec:borg serve --restrict-to-path /srv/borg" --run backup',
         'sluice tunnel "wss://hub.example/tunnel" --open "unix:/run/user/1000/db.sock=database"',
+        'sluice tunnel "wss://hub.example/tunnel" --open "tcp://127.0.0.1:5432=database"',
         'sluice tunnel "exec:ssh borgc@client sluice tunnel stdio:" --serve "repo=exec:borg serve" --run backup',
       ),
     )
@@ -225,7 +241,7 @@ function addRun(program: Command, exit: (status: number) => void): void {
     .command('run')
     .summary('run all links of a configuration')
     .description('Runs all links of a configuration file.');
-  withConfigFlag(run)
+  withConfigFlag(withoutArguments(run))
     .addHelpText(
       'after',
       examples(
@@ -244,7 +260,7 @@ function addCheck(program: Command, exit: (status: number) => void): void {
     .command('check')
     .summary('validate a configuration; start nothing')
     .description('Validates a configuration, prints what would run and what a pair cannot carry, and starts nothing.');
-  withConfigFlag(check)
+  withConfigFlag(withoutArguments(check))
     .option('--access', 'print who can reach what, and how each proves who they are, instead')
     .option('--schema', 'print the JSON Schema of a configuration, for editors, instead')
     .addHelpText('after', examples('sluice check -c sluice.yaml', 'sluice check --schema > sluice.schema.json'))
@@ -263,6 +279,7 @@ function addAuthorize(program: Command, exit: (status: number) => void): void {
     )
     .argument('<name>', 'name of the identity')
     .option('--link <name>', 'allow it on this link, too (may be repeated)', repeated)
+    .option('--tunnel <name>', 'allow it as the far side of this tunnel that listens (may be repeated)', repeated)
     .option('--certificate', 'a key and a client certificate, signed by our own small authority, instead of a token')
     .option('--request <file>', 'sign this certificate request instead: the key stays with the client')
     .option('--days <number>', 'how long a certificate is good (default 825)', days)
@@ -272,7 +289,14 @@ function addAuthorize(program: Command, exit: (status: number) => void): void {
     )
     .option('--replace', 'take from an identity of that name what it has');
   withConfigFlag(authorize)
-    .addHelpText('after', examples('sluice authorize laptop --link borg', 'sluice authorize desk --request desk.csr'))
+    .addHelpText(
+      'after',
+      examples(
+        'sluice authorize laptop --link borg',
+        'sluice authorize client --tunnel client',
+        'sluice authorize desk --request desk.csr',
+      ),
+    )
     .action(async (name: string, flags: AuthorizeFlags) => {
       const { runAuthorize } = await import('./authorize.ts');
       exit(await runAuthorize(name, flags));
@@ -308,7 +332,8 @@ function addPlugin(program: Command, exit: (status: number) => void): void {
   const plugin = program
     .command('plugin')
     .summary('write a plugin, and check that one keeps its promises')
-    .description('For those who write transports and layers.');
+    .description('For those who write transports and layers.')
+    .helpCommand(false);
   plugin
     .command('new')
     .summary('write a package that passes its test at once')

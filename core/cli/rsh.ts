@@ -63,7 +63,7 @@ async function findSink(args: SshArguments, registry: Registry): Promise<Address
   const overrides = resumeOf(args);
   if (to !== undefined)
     return parseAddress(to, { registry, role: 'sink', folder: process.cwd(), overrides, session: 'always' });
-  const [{ locateConfig }, { loadConfiguration }] = await Promise.all([
+  const [{ locateConfig, passedOver }, { loadConfiguration }] = await Promise.all([
     import('../config/locate.ts'),
     import('../config/load.ts'),
   ]);
@@ -78,7 +78,7 @@ async function findSink(args: SshArguments, registry: Registry): Promise<Address
   const names = [...hosts.keys()].join(', ') || 'none';
   throw new SluiceError(
     'SLUICE_USAGE',
-    `rsh: there is no host ${JSON.stringify(args.host)} in ${file} (hosts: ${names}); or name the sink: --to ADDRESS`,
+    `rsh: there is no host ${JSON.stringify(args.host)} in ${file} (hosts: ${names})${passedOver(file, process.env)}; or name the sink: --to ADDRESS`,
   );
 }
 

@@ -145,7 +145,12 @@ function readOwn(args: readonly string[], at: number, known: OwnOptions, draft: 
   const [, name = '', joined] = /^--([^=]*)(?:=(.*))?$/s.exec(args[at] ?? '') ?? [];
   const kind = Object.hasOwn(known, name) ? known[name] : undefined;
   if (kind === undefined)
-    throw refuse(`unknown option --${name}${didYouMean(name, Object.keys(known))}; see: sluice rsh --help`);
+    throw refuse(
+      `unknown option --${name}${didYouMean(
+        `--${name}`,
+        Object.keys(known).map((one) => `--${one}`),
+      )} (sluice rsh --help shows them)`,
+    );
   if (draft.host !== undefined) throw refuse(`--${name} comes before the host`);
   const values = draft.own.get(name) ?? [];
   draft.own.set(name, values);

@@ -1,5 +1,8 @@
 /** `sluice transports`: the table of schemes and layers, made from their own descriptions. */
 import type { Layer, OptionSpec, Transport } from '../../plugins/contract/index.ts';
+import { COMMON_OPTIONS } from '../address.ts';
+import { BUNDLED_KINDS } from '../bundled-plugins.ts';
+import { loadPlugin } from '../loader.ts';
 import { createEnvironment } from './environment.ts';
 import type { TransportsFlags } from './flags.ts';
 
@@ -40,6 +43,22 @@ function describeLayer({ name, summary, options, keeps, adds }: Layer): string {
   ].join('\n');
 }
 
+const describeCommon = (): string =>
+  [
+    'Options of every address',
+    ...Object.entries<OptionSpec>(COMMON_OPTIONS).map(([name, spec]) => describeOption(name, spec)),
+  ].join('\n');
+
+async function describeBundled(): Promise<string> {
+  const lines = Object.entries(BUNDLED_KINDS).map(async ([name, kind]) => {
+    const { transports, layers } = await loadPlugin(`sluice/${name}`, process.cwd());
+    const summaries = [...transports, ...layers].map(({ summary }) => summary).join('; ');
+    return `    ${`sluice/${name}`.padEnd(18)} ${kind.padEnd(10)} ${summaries}`;
+  });
+  const title = 'Plugins that come with Sluice; --plugin sluice/NAME, or "plugins:", shows and uses them';
+  return [title, ...(await Promise.all(lines))].join('\n');
+}
+
 export async function runTransports(flags: TransportsFlags): Promise<void> {
   const { registry } = await createEnvironment(flags);
   const transports = registry.transports();
@@ -48,6 +67,7 @@ export async function runTransports(flags: TransportsFlags): Promise<void> {
     ...transports.map((one) => ({ ...one, roles: rolesOf(one).split(', ') })),
     ...layers.map((one) => ({ ...one, roles: ['layer'] })),
   ];
-  const text = [...transports.map(describe), ...layers.map(describeLayer)].join('\n\n');
-  process.stdout.write(flags.json ? `${JSON.stringify(table, null, 2)}\n` : `${text}\n`);
+  if (flags.json) return void process.stdout.write(`${JSON.stringify(table, null, 2)}\n`);
+  const parts = [...transports.map(describe), ...layers.map(describeLayer), describeCommon(), await describeBundled()];
+  process.stdout.write(`${parts.join('\n\n')}\n`);
 }

@@ -9,12 +9,15 @@ import { forStdio } from '../config/tunnels.ts';
 import { locateConfig } from '../config/locate.ts';
 import { SluiceError } from '../errors.ts';
 import type { Gateway } from '../gateway.ts';
+import { inspectAddress } from '../inspect.ts';
 import { LIMITS } from '../limits.ts';
 import type { Link } from '../link.ts';
 import type { Registry } from '../registry.ts';
 import type { Outcome } from '../relay.ts';
 import { tunnelsOf, type TunnelPlans } from '../tunnels/plans.ts';
+import { tunnelOf } from '../tunnels/tunnel-address.ts';
 import { Tunnel } from '../tunnels/tunnel.ts';
+import type { Log } from '../../plugins/contract/index.ts';
 import { createEnvironment } from './environment.ts';
 import type { TunnelFlags } from './flags.ts';
 import { readServices, statusOf, tellFailure, watchAsProxy } from './link.ts';
@@ -48,6 +51,15 @@ function readOpen(text: string): { source: string; service: string } {
   );
 }
 
+/** @throws SluiceError SLUICE_ACCESS: nothing here names who may use it */
+function assertLocal(source: Address): Address {
+  if (source.transport.reach?.(source.parsed) !== 'network') return source;
+  throw new SluiceError(
+    'SLUICE_ACCESS',
+    `--open: ${source.text} can be reached from the network, and this command lets whoever reaches it in; listen on 127.0.0.1, [::1] or a UNIX socket, or put the tunnel and a link with "allow:" into a configuration`,
+  );
+}
+
 function readLinks({ serve, open = [], run }: TunnelFlags, registry: Registry): Link[] {
   const folder = process.cwd();
   const read = (text: string, role: 'source' | 'sink'): Address => parseAddress(text, { registry, role, folder });
@@ -57,7 +69,7 @@ function readLinks({ serve, open = [], run }: TunnelFlags, registry: Registry): 
   );
   const opened = open.map((text) => {
     const { source, service } = readOpen(text);
-    return linkOf(`open ${service}`, read(source, 'source'), far(service, 'sink'));
+    return linkOf(`open ${service}`, assertLocal(read(source, 'source')), far(service, 'sink'));
   });
   const ran = run === undefined ? [] : [linkOf(`run ${run}`, read('stdio:', 'source'), far(run, 'sink'), true)];
   return [...offered, ...opened, ...ran];
@@ -115,6 +127,21 @@ async function openAll({ links, tunnels }: Plan, gateway: Gateway): Promise<{ ov
   return { over: Promise.all(opened.map(({ done }) => done)).then(() => undefined) };
 }
 
+/** What we offer may come later; until then whoever asks for it fails. */
+async function warnOfSinks({ links }: Plan, log: Log): Promise<void> {
+  for (const { name, source, sink } of links)
+    if (tunnelOf(source) === FAR)
+      for (const fault of await inspectAddress(sink)) log.warn('the sink is not ready', { link: name, reason: fault });
+}
+
+/** What the far side said, without the name that it has here alone. */
+function withoutFar(outcome: Outcome | undefined): Outcome | undefined {
+  const { reason } = outcome ?? {};
+  if (outcome === undefined || reason === undefined) return outcome;
+  const message = reason.message.replace(new RegExp(`^dial tunnel:${FAR}/\\S+: `), '');
+  return { ...outcome, reason: new SluiceError(reason.code, message, { cause: reason }) };
+}
+
 /** Resolves with the process's exit status. */
 export async function runTunnel(address: string, flags: TunnelFlags): Promise<number> {
   const isStandIn = flags.run !== undefined;
@@ -123,12 +150,13 @@ export async function runTunnel(address: string, flags: TunnelFlags): Promise<nu
   const environment = await createEnvironment(flags, { isStandIn, level });
   const { gateway, log, registry } = environment;
   const plan = isStarted ? await planForStdio(flags, registry) : planForDial(address, flags, registry);
+  await warnOfSinks(plan, log);
   const signalled = isStandIn ? watchAsProxy(environment) : watchAsGateway(gateway, log);
   try {
     const outcome = await (await openAll(plan, gateway)).over;
     await gateway.close(isStandIn ? FAREWELL : LIMITS.drain);
     const status = await signalled.status();
-    if (isStandIn && status === undefined) tellFailure(outcome);
+    if (isStandIn && status === undefined) tellFailure(withoutFar(outcome));
     return status ?? statusOf(outcome, isStandIn);
   } catch (error) {
     await gateway.close(0);

@@ -2,9 +2,12 @@
 import { chmod, chown, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { isMap, isScalar, isSeq, parseDocument, type Document } from 'yaml';
 import { SluiceError, reasonOf } from '../errors.ts';
+import { didYouMean } from '../nearest.ts';
 import { readOwnFile } from '../own-file.ts';
 import { ConfigDocument } from './document.ts';
 import { readConfiguration } from './schema.ts';
+
+const nameOf = (one: unknown): unknown => (isMap(one) ? one.get('name') : undefined);
 
 /** A configuration that is being changed; nothing is written before `save`. */
 export class ConfigEdit {
@@ -37,20 +40,58 @@ export class ConfigEdit {
     this.#document.setIn(['identities', name], this.#document.createNode(entry, { flow: true }));
   }
 
-  /** Lets somebody use a link. @throws SluiceError SLUICE_CONFIG if there is no such link, or it is for anyone */
-  allow(link: string, name: string): void {
+  /**
+   * Lets somebody use a link.
+   *
+   * @returns whether nobody was named there before
+   * @throws SluiceError SLUICE_CONFIG if there is no such link, or it is for anyone
+   */
+  allowOnLink(link: string, name: string): boolean {
     const links = this.#document.get('links');
-    const at = isSeq(links) ? links.items.findIndex((one) => isMap(one) && one.get('name') === link) : -1;
-    if (at < 0) throw new SluiceError('SLUICE_CONFIG', `${this.#file}: there is no link "${link}"`);
-    const allow = this.#document.getIn(['links', at, 'allow'], true);
-    if (isScalar(allow)) throw new SluiceError('SLUICE_CONFIG', `${this.#file}: link "${link}" is for anyone already`);
-    if (!isSeq(allow)) this.#document.setIn(['links', at, 'allow'], this.#document.createNode([name], { flow: true }));
+    const items = isSeq(links) ? links.items : [];
+    const at = items.findIndex((one) => nameOf(one) === link);
+    if (at < 0) throw this.#missing('link', link, items.map(nameOf));
+    return this.#allow(['links', at, 'allow'], `link "${link}"`, name);
+  }
+
+  /** Lets somebody be the far side of a tunnel that listens. @returns and @throws as above */
+  allowOnTunnel(tunnel: string, name: string): boolean {
+    const tunnels = this.#document.get('tunnels');
+    const entry = isMap(tunnels) ? tunnels.get(tunnel) : undefined;
+    if (!isMap(entry)) throw this.#missing('tunnel', tunnel, isMap(tunnels) ? Object.keys(tunnels.toJSON()) : []);
+    if (!entry.has('listen'))
+      throw this.#refuse(
+        `tunnel "${tunnel}" dials: its far side proves itself by its certificate or pin, and goes by the tunnel's name`,
+      );
+    return this.#allow(['tunnels', tunnel, 'allow'], `tunnel "${tunnel}"`, name);
+  }
+
+  #allow(path: readonly (string | number)[], what: string, name: string): boolean {
+    const allow = this.#document.getIn(path, true);
+    if (isScalar(allow)) throw this.#refuse(`${what} is for anyone already`);
+    if (!isSeq(allow)) this.#document.setIn(path, this.#document.createNode([name], { flow: true }));
     else if (!allow.items.some((one) => isScalar(one) && one.value === name)) allow.add(name);
+    return !isSeq(allow);
+  }
+
+  #refuse(why: string): SluiceError {
+    return new SluiceError('SLUICE_CONFIG', `${this.#file}: ${why}`);
+  }
+
+  #missing(kind: string, name: string, names: readonly unknown[]): SluiceError {
+    const known = names.filter((one) => typeof one === 'string');
+    const list = known.length > 0 ? `; there are: ${known.join(', ')}` : '';
+    return this.#refuse(`there is no ${kind} "${name}"${didYouMean(name, known) || list}`);
+  }
+
+  /** What the file will be. */
+  get text(): string {
+    return this.#document.toString({ lineWidth: 0 });
   }
 
   /** Exchanges the file as a whole; its owner and mode stay. */
   async save(): Promise<void> {
-    const text = this.#document.toString({ lineWidth: 0 });
+    const { text } = this;
     assertSound(this.#file, text);
     const { mode, uid, gid } = await stat(this.#file);
     const draft = `${this.#file}.${process.pid}.new`;

@@ -69,8 +69,17 @@ function readHosts(
  *
  * @throws SluiceError SLUICE_CONFIG with every mistake, a line each; SLUICE_CONFIG_FILE; SLUICE_PLUGIN
  */
-export async function loadConfiguration(file: string, registry: Registry, forHosts?: HostOptions): Promise<Loaded> {
-  const document = new ConfigDocument(file, await readFile(file));
+export const loadConfiguration = async (file: string, registry: Registry, forHosts?: HostOptions): Promise<Loaded> =>
+  loadText(file, await readFile(file), registry, forHosts);
+
+/** The same of a text that is not in its file yet. @throws as above */
+export async function loadText(
+  file: string,
+  text: string,
+  registry: Registry,
+  forHosts?: HostOptions,
+): Promise<Loaded> {
+  const document = new ConfigDocument(file, text);
   const { configuration, mistakes } = readConfiguration(document.value);
   if (configuration === undefined) throw document.refuse(mistakes);
   const folder = dirname(file);

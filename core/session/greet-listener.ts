@@ -5,6 +5,7 @@ import { FrameExchange, HANDSHAKE_DEADLINES, OtherProtocolError, type HandshakeD
 import { FRAME, printable } from './frames.ts';
 import type { Greeted } from './greet-dialer.ts';
 import type { Body } from './handshake-body.ts';
+import { WRONG_DOOR } from './wrong-door.ts';
 import { VERSION, dialerProof, isProof, listenerProof, newKey, newNonce, type Nonces } from './proof.ts';
 import type { Admitted } from '../../plugins/contract/index.ts';
 
@@ -27,9 +28,6 @@ export interface GreetedDialer extends Greeted {
   /** ms after which the dialer will not come back; `undefined` if it did not say. */
   readonly detachedLife: number | undefined;
 }
-
-/** For a person, or a program of another kind, that has come to the wrong door. */
-const WRONG_DOOR = 'this address speaks the sluice session; dial it with a sluice, session=yes\n';
 
 /** Answers a dialer. @throws DeniedError after telling the far side, ProtocolError, or what broke the carrier. */
 export async function greetAsListener(

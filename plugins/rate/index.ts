@@ -7,6 +7,15 @@ import { defineLayer, through } from 'sluice/plugin';
 import { Bucket, Limiter } from './bucket.ts';
 import { Rules, parseRate, parseRule, parseRules, type Rule } from './rules.ts';
 
+/** @throws Error that names the option in which a mistake stands */
+function named<T>(option: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new Error(`option "rate.${option}": ${(cause as Error).message}`, { cause });
+  }
+}
+
 export default defineLayer({
   contract: 1,
   name: 'rate',
@@ -26,11 +35,11 @@ export default defineLayer({
   parse({ options: { send, receive, at, file } }) {
     const always: Rule = {
       rates: {
-        ...(send !== undefined && { send: parseRate(send) }),
-        ...(receive !== undefined && { receive: parseRate(receive) }),
+        ...(send !== undefined && { send: named('send', () => parseRate(send)) }),
+        ...(receive !== undefined && { receive: named('receive', () => parseRate(receive)) }),
       },
     };
-    const rules = new Rules([...at.map(parseRule), always], file);
+    const rules = new Rules([...named('at', () => at.map(parseRule)), always], file);
     const bucket = (direction: 'send' | 'receive') => new Bucket(() => rules.rate(direction));
     return { rules, file, send: bucket('send'), receive: bucket('receive') };
   },

@@ -16,10 +16,10 @@ export interface Rule {
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, K: 1e3, M: 1e6, G: 1e9 };
 
-/** `500K`, `2M`, `1.5M`, `off` (no limit), in bytes a second. @throws Error */
+/** `500K`, `2M`, `1.5m`, `off` (no limit), in bytes a second. @throws Error */
 export function parseRate(text: string): number {
   if (text === 'off') return Number.POSITIVE_INFINITY;
-  const [, number, unit = ''] = /^(\d+(?:\.\d+)?)([KMG]?)$/.exec(text) ?? [];
+  const [, number, unit = ''] = /^(\d+(?:\.\d+)?)([KMG]?)$/.exec(text.toUpperCase()) ?? [];
   const rate = Number(number) * (UNITS[unit] ?? Number.NaN);
   if (rate >= 1) return rate;
   throw new Error(`expected a rate in bytes a second, such as 500K, 2M or "off", got ${JSON.stringify(text)}`);

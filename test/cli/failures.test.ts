@@ -87,9 +87,9 @@ it('a sink that is down closes the inbound at once, is told, and is tried afresh
 
 describe('a command that cannot be started', () => {
   for (const [what, command, says] of [
-    ['is not there', '/no/such/thing', /\/no\/such\/thing is not there or not executable/],
+    ['is not there', '/no/such/thing', /\/no\/such\/thing is not there/],
     ['is not in PATH', 'no-such-thing -x', /command not found: no-such-thing \(looked in .+\)/],
-    ['is a folder', '/tmp', /\/tmp is not there or not executable/],
+    ['is a folder', '/tmp', /\/tmp is a folder/],
   ] as const) {
     it(`one that ${what}: status 255 and the reason on standard error`, async (t) => {
       const { code, stdout, stderr } = await sluice(new Scope(t), ['connect', `exec:${command}`], 'x');
@@ -103,7 +103,7 @@ describe('a command that cannot be started', () => {
     const file = join(scope.folder(), 'script');
     writeFileSync(file, '#!/bin/sh\n', { mode: 0o600 });
     const direct = await sluice(scope, ['connect', `exec:${file}`]);
-    assert.match(direct.stderr, /script is not there or not executable/);
+    assert.match(direct.stderr, /script is not executable/);
     assert.equal(direct.code, 255);
     const { address, untilStderr } = await startLink(scope, 'tcp://127.0.0.1:0', `exec:${file}`);
     assert.equal((await sluice(scope, ['connect', address])).code, 255);
@@ -161,5 +161,34 @@ describe('whoever is not done in ten seconds is cut, however steadily it sends',
       const seconds = (performance.now() - since) / 1000;
       assert.ok(seconds > 9 && seconds < 15, `${seconds} s`);
     });
+  }
+});
+
+it('a plain connect to a source of sessions is a failure with the remedy, and prints no reply', async (t) => {
+  const scope = new Scope(t);
+  const source = `unix:${scope.folder()}/s`;
+  await startLink(scope, `${source}?session=yes`, 'exec:cat');
+  const plain = await sluice(scope, ['connect', source], 'hello');
+  assert.match(plain.stderr, /speaks nothing but sessions; write unix:\S+\?session=yes, or use sluice rsh --to/);
+  assert.deepEqual([plain.code, plain.stdout], [255, '']);
+  assert.equal((await sluice(scope, ['connect', `${source}?session=yes`], 'hello')).stdout, 'hello');
+});
+
+it('every help ends with its last line', async (t) => {
+  const scope = new Scope(t);
+  for (const command of [
+    [],
+    ['link'],
+    ['run'],
+    ['check'],
+    ['rsh'],
+    ['tunnel'],
+    ['authorize'],
+    ['plugin'],
+    ['transports'],
+  ]) {
+    const { stdout } = await sluice(scope, [...command, '--help']);
+    assert.match(stdout, /\S\n$/, command.join(' '));
+    assert.doesNotMatch(stdout, /help \[command\]/);
   }
 });

@@ -236,3 +236,36 @@ it('without a plugin, what loads plugins is not even read', async (t) => {
   assert.doesNotMatch(await loads('connect', 'exec:true'), /jiti|loader-/);
   assert.match(await loads('connect', '--plugin', './a.ts', 'greet:Ada'), /jiti/);
 });
+
+describe('of plugins that come with Sluice', () => {
+  const said: [what: string, args: string[], message: RegExp][] = [
+    [
+      'one without its prefix is recognised, and no stranger’s package is named',
+      ['--plugin', 'rate', 'unix:/x'],
+      /plugin rate: it is not installed beside \S+; did you mean sluice\/rate, which comes with Sluice\? \[/,
+    ],
+    ['a misspelt one is', ['--plugin', 'sluice/rat', 'unix:/x'], /brings no such plugin;.*did you mean "rate"\?/],
+    [
+      'the layer is known before it is named',
+      ['rate+unix:/x'],
+      /unknown scheme "rate\+unix:"; "rate" is a layer of the plugin sluice\/rate: add --plugin sluice\/rate, or "plugins: \[sluice\/rate\]"/,
+    ],
+    ['and so is the transport', ['abstract:x'], /"abstract" is a transport of the plugin sluice\/abstract/],
+    ['a layer by the name of a scheme is', ['tls+unix:/x'], /"tls" is a layer of the plugin sluice\/tls/],
+  ];
+  for (const [what, args, message] of said)
+    it(what, async (t) => {
+      const { code, stderr } = await place(t, {}).run('connect', ...args);
+      assert.match(stderr, message);
+      assert.doesNotMatch(stderr, /npm install/);
+      assert.equal(code, 78);
+    });
+
+  it('all are listed by transports and by the help, with the options of every address', async (t) => {
+    const { run } = place(t, {});
+    const { stdout } = await run('transports');
+    assert.match(stdout, /\nOptions of every address\n {4}session=boolean .*\n {4}resume=/);
+    assert.match(stdout, /\n {4}sluice\/rate +layer +limited to a number of bytes/);
+    assert.match((await run('--help')).stdout, /--plugin sluice\/NAME\): abstract, command, pt, rate, tls, zstd/);
+  });
+});

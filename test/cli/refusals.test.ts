@@ -75,6 +75,27 @@ const REFUSED: readonly (readonly [string, readonly string[], number, RegExp])[]
   ['a port 0 to dial', ['connect', 'wss://x:0/'], 78, /port 0 cannot be dialed/],
   ['a command as a source', ['link', cat, here], 78, /"exec" can only be a sink; put it second/],
   ['a descriptor as a sink', ['connect', 'fd:3'], 78, /"fd" can only be a source; put it first/],
+  [
+    'an option of other schemes',
+    ['connect', 'ws://127.0.0.1:1/?pin=x'],
+    78,
+    /unknown option "pin"; it belongs to tls and wss/,
+  ],
+  ['a configuration without its flag', ['check', 'a.yaml'], 255, /check takes no argument; name .*: -c a\.yaml/],
+  ['the same to run', ['run', 'a.yaml'], 255, /run takes no argument; name the configuration: -c a\.yaml/],
+  ['a misspelt flag of rsh', ['rsh', '--confg', 'x'], 255, /unknown option --confg; did you mean "--config"\? \(/],
+  [
+    'a tunnel to an open door',
+    ['tunnel', 'unix:/none', '--open', 'tcp://0.0.0.0:0=db'],
+    78,
+    /--open: tcp:\S+ can be reached from the network.*listen on 127\.0\.0\.1(?!.*--allow)/,
+  ],
+  [
+    'a rate that is none',
+    ['connect', '--plugin', 'sluice/rate', 'rate+unix:/x?rate.send=2x'],
+    78,
+    /option "rate\.send": expected a rate in bytes a second, such as 500K/,
+  ],
   ['no sink', ['link', here], 255, /missing required argument 'sink'/],
   ['too many addresses', ['connect', here, here], 255, /too many arguments/],
   [

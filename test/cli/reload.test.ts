@@ -126,7 +126,7 @@ describe('a reload', () => {
     ['no YAML', 'links: [', /was not taken, nothing has changed/],
     ['an unknown key', good.replace('sink:', 'snik:'), /unknown key/],
     ['nothing to run', identities, /nothing to run/],
-    ['a token that is not there', good.replace('desk.token', 'none.token'), /ENOENT/],
+    ['a token that is not there', good.replace('desk.token', 'none.token'), /none\.token: it is not there/],
     ['a certificate that is not there', good.replace('cert.pem', 'none.pem'), /cannot read/],
     [
       'nobody named for a network source',

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { sluice } from '../support/command.ts';
 import { addOption } from '../support/borg.ts';
 import { RSH_CARRIERS, startFar } from '../support/rsh.ts';
 import { run, start, startLink } from '../support/programs.ts';
@@ -203,6 +204,16 @@ describe('rsh says in one line, and ends with 255,', () => {
       assert.equal(code, 255, stderr);
       assert.match(oneLine(stderr), message);
     }
+  });
+
+  it('a far command that is not there, without where the far side has looked', async (t) => {
+    const scope = new Scope(t);
+    const source = `unix:${scope.folder()}/s`;
+    const link = await startLink(scope, `${source}?session=yes`, 'exec:no-such-thing');
+    const { code, stderr } = await sluice(scope, ['rsh', '--to', source, 'any', 'x']);
+    assert.match(oneLine(stderr), /command not found: no-such-thing \[/);
+    assert.equal(code, 255);
+    await link.untilStderr(/command not found: no-such-thing \(looked in \//);
   });
 
   it('that a token would be sent unencrypted', async (t) => {

@@ -113,7 +113,7 @@ describe('our own options', () => {
 
   it('are refused where they are unknown, with the nearest; where they come late; and without their value', () => {
     for (const [args, message] of [
-      [['--too', 'x', 'host'], /unknown option --too; did you mean "to"\?/],
+      [['--too', 'x', 'host'], /unknown option --too; did you mean "--to"\?/],
       [['host', '--to', 'x'], /--to comes before the host/],
       [['--to'], /--to wants a value/],
       [['--no-resume=1', 'host'], /--no-resume takes no value/],

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { loadConfiguration } from '../../core/config/load.ts';
 import type { TunnelPlans } from '../../core/tunnels/plans.ts';
-import { locateConfig } from '../../core/config/locate.ts';
+import { locateConfig, passedOver } from '../../core/config/locate.ts';
 import type { Address } from '../../core/address.ts';
 import type { Link } from '../../core/link.ts';
 import { Registry } from '../../core/registry.ts';
@@ -80,6 +80,25 @@ describe('a configuration file', () => {
     assert.throws(() => locateConfig(undefined, { XDG_CONFIG_HOME: '', HOME: folder }), { code: 'SLUICE_CONFIG_FILE' });
     assert.equal(locateConfig('/c.yaml', { SLUICE_CONFIG: '/a/b.yaml' }), '/c.yaml');
   });
+});
+
+it('a configuration of the system that this user’s own hides is told where something is not found', () => {
+  assert.match(
+    passedOver('/home/a/.config/sluice/sluice.yaml', {}, () => true),
+    /^ \(\/etc\/\S+ was passed over/,
+  );
+  assert.equal(
+    passedOver('/home/a/.config/sluice/sluice.yaml', {}, () => false),
+    '',
+  );
+  assert.equal(
+    passedOver('/etc/sluice/sluice.yaml', {}, () => true),
+    '',
+  );
+  assert.equal(
+    passedOver('/home/a/other.yaml', {}, () => true),
+    '',
+  );
 });
 
 describe('a plugin that a configuration names', () => {

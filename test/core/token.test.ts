@@ -53,7 +53,7 @@ describe('a token file', () => {
 
   it('that others can read or write, or the group can write, is refused with the remedy', async (t) => {
     for (const [mode, remedy] of [
-      [0o604, /chmod o-r/],
+      [0o604, /chmod 600/],
       [0o602, /chmod go-w/],
       [0o620, /chmod go-w/],
     ] as const) {

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parseAddress } from '../../core/address.ts';
-import { BUNDLED_PLUGINS } from '../../core/bundled-plugins.ts';
+import { BUNDLED_KINDS, BUNDLED_PLUGINS } from '../../core/bundled-plugins.ts';
 import { loadPlugin } from '../../core/loader.ts';
 import { Registry } from '../../core/registry.ts';
 import { memoryTransport } from '../../compliance/index.ts';
@@ -18,14 +18,23 @@ const names = Object.keys(BUNDLED_PLUGINS);
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
 const registry = new Registry([unix, tcp, exec, wss, memoryTransport()]);
+const kinds: string[][] = [];
 for (const name of names) {
   const { transports, layers } = await loadPlugin(`sluice/${name}`, '/');
+  kinds.push([name, layers.length > 0 ? 'layer' : 'transport', ...[...transports, ...layers].map((one) => one.name)]);
   for (const transport of transports) registry.register(transport);
   for (const layer of layers) registry.registerLayer(layer);
 }
 
 const parse = (text: string, role: 'source' | 'sink'): unknown =>
   parseAddress(text.replaceAll('cert=…', 'cert=x').replaceAll('…', 'x'), { registry, role, folder: '/' });
+
+it('plugins that come with Sluice bring what the hints and lists say', () => {
+  assert.deepEqual(
+    kinds,
+    Object.entries(BUNDLED_KINDS).map(([name, kind]) => [name, kind, name]),
+  );
+});
 
 describe('a plugin that comes with Sluice', () => {
   for (const name of names)

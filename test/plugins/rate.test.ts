@@ -18,11 +18,12 @@ describe('a rate', () => {
   const rates: [text: string, bytes: number][] = [
     ['500', 500],
     ['500K', 500_000],
+    ['500k', 500_000],
     ['1.5M', 1_500_000],
     ['off', Number.POSITIVE_INFINITY],
   ];
   for (const [text, bytes] of rates) it(`may be ${text}`, () => assert.equal(parseRate(text), bytes));
-  for (const text of ['', '0', '-1', '5k', '5 M', 'fast'])
+  for (const text of ['', '0', '-1', '5x', '5 M', 'fast'])
     it(`cannot be ${JSON.stringify(text)}`, () => assert.throws(() => parseRate(text), /expected a rate/));
 });
 

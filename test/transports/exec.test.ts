@@ -167,7 +167,7 @@ it('a flood of standard error neither stops the command nor fills the log', asyn
 
 describe('a command that cannot be started closes its client at once, and the log says why', () => {
   for (const [what, command, options, says] of [
-    ['is not there', '/no/such/command', {}, /\/no\/such\/command is not there or not executable/],
+    ['is not there', '/no/such/command', {}, /\/no\/such\/command is not there/],
     ['is not in PATH', 'no-such-command', {}, /command not found: no-such-command/],
     ['is to run in no folder', 'true', { cwd: '/no/such/folder' }, /there is no folder \/no\/such\/folder/],
     ['is to run as nobody known', 'true', { user: 'no-such-user' }, /there is no user "no-such-user"/],

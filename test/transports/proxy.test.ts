@@ -339,11 +339,11 @@ describe('the file with the credentials', () => {
         dialed(scope, address),
         (error: Error) => says.test(error.message) && !/s3cret/.test(error.message),
       );
-    await refused(/ENOENT/);
-    assert.match((await inspectAddress(read(address))).join('\n'), /ENOENT/);
+    await refused(/it is not there/);
+    assert.match((await inspectAddress(read(address))).join('\n'), /it is not there/);
     writeFileSync(file, 'me:s3cret\n', { mode: 0o600 });
     chmodSync(file, 0o644);
-    await refused(/can be read by others; run: chmod o-r/);
+    await refused(/can be read by others; run: chmod 600/);
     assert.match((await inspectAddress(read(address))).join('\n'), /can be read by others/);
     writeFileSync(file, 's3cret\n');
     chmodSync(file, 0o600);

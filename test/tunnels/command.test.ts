@@ -108,6 +108,19 @@ describe('the one-command pull', () => {
     await gone(() => existsSync(`/proc/${pid}`) || leftovers(at.temporary).length > 0);
   });
 
+  it('warns of a service that cannot be given yet', async (t) => {
+    const at = stage(t);
+    await startClient(at, 'true');
+    const pull = await sluice(
+      at.scope,
+      ['tunnel', `unix:${at.folder}/client.sock`, '--serve', 'repo=exec:no-such-thing', '--run', 'backup'],
+      '',
+      { env: at.environment },
+    );
+    assert.match(pull.stderr, /the sink is not ready .*command not found: no-such-thing/);
+    assert.equal(pull.code, 0);
+  });
+
   it('tells a service that the client does not have, and its names', async (t) => {
     const at = stage(t);
     await startClient(at, 'true');
@@ -115,7 +128,7 @@ describe('the one-command pull', () => {
       env: at.environment,
     });
     assert.equal(pull.code, 255);
-    assert.match(pull.stderr, /there is no service "bakup" in this tunnel; there are: backup \[SLUICE_DIAL\]/);
+    assert.match(pull.stderr, /^sluice: there is no service "bakup" in this tunnel; there are: backup \[SLUICE_DIAL\]/);
   });
 
   it('works over a program that reaches the client, where sluice has no gateway there', async (t) => {
