@@ -40,7 +40,7 @@ export class FrameWriter {
     this.#isClient = isClient;
   }
 
-  /** The close frame was the last. */
+  /** Nothing can be sent any more: the close frame was the last, or the peer is gone. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
@@ -80,6 +80,11 @@ export class FrameWriter {
   /** Nothing follows it. */
   close(code: number, reason?: string): void {
     this.#frame(OPCODE.CLOSE, encodeClose(code, reason));
+    this.shut();
+  }
+
+  /** Nothing more is sent, not even a close frame. */
+  shut(): void {
     this.#isClosed = true;
   }
 
