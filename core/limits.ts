@@ -49,6 +49,9 @@ export const LIMITS = {
   readBuffer: 256 * 1024,
   /** Bytes that may wait in a writable before its source is paused: four reads in flight keep a TLS sink busy. */
   writeAhead: 1024 * 1024,
+  /** Bytes that may so wait in the whole process before each writable gets only the next number: 64 peers that do not read. */
+  writeAheadOfAll: 64 * 1024 * 1024,
+  scarceWriteAhead: 64 * 1024,
   /** Bytes of one line of a command's standard error in the log; longer lines are broken. */
   diagnosticsLine: 4 * 1024,
   /** Bytes of standard error that one command may log at once, and per second after that; the rest is counted. */

@@ -3,14 +3,16 @@
  * relay's. Two ways, one face:
  *
  * - `pumpStream` works with any Duplex: `data`, `write`, `pause`, `drain`.
- * - `pumpSocket` reads a bare socket into buffers of ours, each used again as soon as the kernel has taken it: about
- *   twice the rate of `stream.pipe`. Node offers this (`onread`) only for sockets that it connects itself, so for
- *   accepted ones it is switched on through the socket's own fields. Where they are not as expected, it says so and
+ * - `pumpSocket` reads a bare socket into blocks of ours, each used again as soon as the kernel has taken it: about
+ *   twice the rate of `stream.pipe`. Where a socket cannot be read so (transports/socket-reads.ts), it says so and
  *   `pumpStream` is used: slower, the same otherwise.
  */
 import { Socket } from 'node:net';
 import type { Duplex, Writable } from 'node:stream';
+import { giveBack, takeBlock } from '../transports/block-pool.ts';
+import { readInto, type Reader } from '../transports/socket-reads.ts';
 import { LIMITS } from './limits.ts';
+import { WriteAhead } from './write-ahead.ts';
 
 /** Counts what has moved. */
 export interface Meter {
@@ -21,11 +23,12 @@ export interface Meter {
 
 /** Starts moving bytes; the caller watches both streams for their ends and errors. */
 export function pump(from: Duplex, to: Duplex, meter: Meter): void {
-  if (!(canReuseBuffers(from, to) && pumpSocket(from as Socket, to, meter))) pumpStream(from, to, meter);
+  if (!(canReuseBlocks(from, to) && pumpSocket(from as Socket, to, meter))) pumpStream(from, to, meter);
 }
 
 export function pumpStream(from: Duplex, to: Duplex, meter: Meter): void {
   let isGathering = false;
+  const ahead = new WriteAhead(to);
   const gather = (): void => {
     isGathering = true;
     to.cork();
@@ -39,7 +42,13 @@ export function pumpStream(from: Duplex, to: Duplex, meter: Meter): void {
     meter.progress();
     if (!to.writable) return;
     if (!isGathering) gather();
-    const hasRoom = to.write(chunk, meter.progress) || to.writableLength < LIMITS.readBuffer;
+    ahead.add(chunk.length);
+    const written = (): void => {
+      ahead.remove(chunk.length);
+      meter.progress();
+    };
+    const most = ahead.isScarce ? LIMITS.scarceWriteAhead : LIMITS.readBuffer;
+    const hasRoom = to.write(chunk, written) || to.writableLength < most;
     if (!hasRoom) from.pause();
   });
   to.on('drain', () => {
@@ -49,74 +58,84 @@ export function pumpStream(from: Duplex, to: Duplex, meter: Meter): void {
   from.resume(); // an accepted socket was paused, and a listener for data alone does not start it
 }
 
-/** The fields that `new Socket({ onread })` fills in, found by trying it, so that no name is guessed. */
-interface ReadFields {
-  readonly buffer: symbol;
-  readonly callback: symbol;
-  readonly generator: symbol;
-}
-
-/** `onread` is an option of the constructor by Node's documentation, and not yet by its types. */
-const READ_INTO_BUFFER = { onread: { buffer: () => Buffer.alloc(1), callback: () => true } };
-
-function findReadFields(): ReadFields | undefined {
-  const plain = new Socket();
-  const template = new Socket(READ_INTO_BUFFER);
-  const named = (name: string): symbol | undefined =>
-    Object.getOwnPropertySymbols(template).find((symbol) => symbol.description === name && symbol in plain);
-  const fields = { buffer: named('kBuffer'), callback: named('kBufferCb'), generator: named('kBufferGen') };
-  plain.destroy();
-  template.destroy();
-  const found = Object.values(fields).every((symbol) => symbol !== undefined);
-  return found ? (fields as ReadFields) : undefined;
-}
-
-interface Handle {
-  useUserBuffer?(buffer: Buffer): void;
-}
-type OpenSocket = Socket & { _handle?: Handle | null } & Record<symbol, unknown>;
-
-let fields: ReadFields | undefined | null = null;
-
 /**
- * A buffer may be read into again only once the writing side has let go of it. A socket has when its write callback
+ * A block may be read into again only once the writing side has let go of it. A socket has when its write callback
  * runs, and streams of transports may promise the same; of others nobody can tell (a pass-through keeps the chunk), so
  * they get fresh buffers.
  */
-const canReuseBuffers = (from: Duplex, to: Writable): boolean =>
+const canReuseBlocks = (from: Duplex, to: Writable): boolean =>
   from instanceof Socket && !('encrypted' in from) && (to instanceof Socket || 'releasesChunks' in to);
 
-/** Counted in buffers, not in bytes: each keeps its whole size, and a peer may fill it with one byte. */
-const MOST_WAITING = LIMITS.writeAhead / LIMITS.readBuffer;
-
 function pumpSocket(from: Socket, to: Duplex, meter: Meter): boolean {
-  if (fields === null) fields = findReadFields();
-  const socket = from as OpenSocket;
-  const handle = socket._handle;
-  const untouched = from.readableLength === 0 && from.readableFlowing !== true;
-  if (fields === undefined || typeof handle?.useUserBuffer !== 'function' || !untouched) return false;
+  const isPumped = readInto(from, new SocketPump(from, to, meter));
+  if (isPumped) from.resume();
+  return isPumped;
+}
 
-  const free: Buffer[] = [];
-  const next = (): Buffer => free.pop() ?? Buffer.allocUnsafeSlow(LIMITS.readBuffer);
-  const first = next();
-  let waiting = 0;
-  socket[fields.buffer] = first;
-  socket[fields.generator] = next;
-  socket[fields.callback] = (count: number, buffer: Buffer): boolean => {
-    meter.bytes += count;
-    meter.progress();
-    if (!to.writable) return true;
-    const release = (): void => {
-      free.push(buffer);
-      meter.progress();
-      if (waiting === MOST_WAITING) from.resume();
-      waiting -= 1;
-    };
-    waiting += 1;
-    to.write(count === buffer.length ? buffer : buffer.subarray(0, count), release);
-    return waiting < MOST_WAITING;
-  };
-  handle.useUserBuffer(first);
-  from.resume();
-  return true;
+/** Bytes of a read that does not follow one of so many: who has little to say does not take the largest block. */
+const MODEST = 64 * 1024;
+
+class SocketPump implements Reader {
+  readonly #from: Socket;
+  readonly #to: Duplex;
+  readonly #meter: Meter;
+  readonly #ahead: WriteAhead;
+  /** What is read into. */
+  #block: Buffer | undefined;
+  #lastRead = 0;
+  #isStopped = false;
+
+  constructor(from: Socket, to: Duplex, meter: Meter) {
+    this.#from = from;
+    this.#to = to;
+    this.#meter = meter;
+    this.#ahead = new WriteAhead(to);
+  }
+
+  copy(bytes: Buffer): boolean {
+    const block = takeBlock(bytes.length);
+    bytes.copy(block);
+    return this.#write(block, bytes.length);
+  }
+
+  room(): Buffer {
+    const isLittle = this.#lastRead < MODEST || this.#ahead.isScarce;
+    this.#block = takeBlock(isLittle ? MODEST : LIMITS.readBuffer);
+    return this.#block;
+  }
+
+  filled(count: number): boolean {
+    const block = this.#block as Buffer;
+    this.#block = undefined;
+    return this.#write(block, count);
+  }
+
+  left(): void {
+    if (this.#block !== undefined) giveBack(this.#block);
+    this.#block = undefined;
+  }
+
+  /** Returns whether to read on. */
+  #write(block: Buffer, count: number): boolean {
+    this.#lastRead = count;
+    this.#meter.bytes += count;
+    this.#meter.progress();
+    if (!this.#to.writable) {
+      giveBack(block);
+      return true;
+    }
+    this.#ahead.add(block.length); // not only `count`: it is all kept, and a peer may fill it with one byte
+    this.#to.write(block.subarray(0, count), (error) => this.#written(block, error));
+    this.#isStopped = this.#ahead.isFull;
+    return !this.#isStopped;
+  }
+
+  #written(block: Buffer, error: Error | null | undefined): void {
+    if (!error) giveBack(block); // of what has failed the kernel, or a stream, may still hold it
+    this.#ahead.remove(block.length);
+    this.#meter.progress();
+    if (!this.#isStopped || this.#ahead.isFull) return;
+    this.#isStopped = false;
+    this.#from.resume();
+  }
 }

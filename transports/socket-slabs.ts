@@ -1,76 +1,46 @@
 /**
  * Reads a socket into slabs, and hands on together what has come together. Node makes a buffer for each read, and TLS reads a
  * record of at most 16 KiB: at full rate these, with an event and a piece for each, were a tenth of what a gateway computes.
- *
- * It is switched on through fields of Node's sockets that are not public, as in core/pump.ts: they are found by trying, and
- * where they are not as expected, `data` is listened for: slower, the same otherwise.
+ * A socket from which little comes has no slab (socket-reads.ts).
  */
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { FULL_READ, readInto, type Reader } from './socket-reads.ts';
 
 /** Bytes. */
 const SLAB = 256 * 1024;
-/** Bytes of a full record of TLS. One is seldom alone, so it waits for the end of the turn. */
-const RECORD = 16 * 1024;
-/** Bytes below which a copy is handed on: whoever sends little by little must not fill slabs, nor keep them. */
+/** Bytes below which a copy is handed on: whoever sends little by little must not keep slabs. */
 const SMALL = 4 * 1024;
-
-/** The fields that `new Socket({ onread })` fills in. */
-interface ReadFields {
-  readonly buffer: symbol;
-  readonly callback: symbol;
-  readonly generator: symbol;
-}
-
-function findReadFields(): ReadFields | undefined {
-  const onread = { onread: { buffer: () => Buffer.alloc(1), callback: () => true } }; // not yet in Node's types
-  const [plain, template] = [new Socket(), new Socket(onread)];
-  const named = (name: string): symbol | undefined =>
-    Object.getOwnPropertySymbols(template).find((symbol) => symbol.description === name && symbol in plain);
-  const found = { buffer: named('kBuffer'), callback: named('kBufferCb'), generator: named('kBufferGen') };
-  plain.destroy();
-  template.destroy();
-  const isComplete = Object.values(found).every((symbol) => symbol !== undefined);
-  return isComplete ? (found as ReadFields) : undefined;
-}
-
-let fields: ReadFields | undefined | null = null;
-
-type OpenSocket = Socket & { _handle?: { useUserBuffer?(buffer: Buffer): void } | null } & Record<symbol, unknown>;
 
 /** @param read gets all bytes as its own, in their order, the last before any later listener for `end` or `close` */
 export function readInSlabs(socket: Socket, read: (bytes: Buffer) => void): void {
-  if (fields === null) fields = findReadFields();
-  const open = socket as OpenSocket;
-  const isUntouched = socket.readableLength === 0 && socket.readableFlowing !== true;
-  if (fields === undefined || typeof open._handle?.useUserBuffer !== 'function' || !isUntouched)
-    return void socket.on('data', read);
-  const slabs = new Slabs(read);
-  open[fields.buffer] = slabs.room();
-  open[fields.generator] = () => slabs.room();
-  open[fields.callback] = (count: number): boolean => {
-    slabs.filled(count);
-    return !socket.isPaused();
-  };
+  const slabs = new Slabs(socket, read);
+  if (!readInto(socket, slabs)) return void socket.on('data', read);
   socket.once('end', () => slabs.flush());
   socket.once('close', () => slabs.flush());
-  open._handle.useUserBuffer(open[fields.buffer] as Buffer);
 }
 
-class Slabs {
+class Slabs implements Reader {
+  readonly #socket: Socket;
   readonly #read: (bytes: Buffer) => void;
-  #slab = Buffer.allocUnsafeSlow(SLAB);
+  #slab: Buffer | undefined;
   /** Where what is not handed on begins, and ends. */
   #start = 0;
   #end = 0;
   #waiting: NodeJS.Immediate | undefined;
 
-  constructor(read: (bytes: Buffer) => void) {
+  constructor(socket: Socket, read: (bytes: Buffer) => void) {
+    this.#socket = socket;
     this.#read = read;
   }
 
-  /** Where the next read goes. */
+  copy(bytes: Buffer): boolean {
+    this.flush();
+    this.#read(Buffer.from(bytes));
+    return !this.#socket.isPaused();
+  }
+
   room(): Buffer {
-    if (SLAB - this.#end < RECORD) {
+    if (this.#slab === undefined || SLAB - this.#end < FULL_READ) {
       this.flush();
       this.#slab = Buffer.allocUnsafeSlow(SLAB);
       this.#start = this.#end = 0;
@@ -78,19 +48,29 @@ class Slabs {
     return this.#slab.subarray(this.#end);
   }
 
-  /** So many bytes were read. */
-  filled(count: number): void {
+  /** One full record is seldom alone, so it waits for the end of the turn. */
+  filled(count: number): boolean {
     this.#end += count;
-    if (count < RECORD) this.flush();
+    if (count < FULL_READ) this.flush();
     else this.#waiting ??= setImmediate(() => this.flush());
+    return !this.#socket.isPaused();
+  }
+
+  left(): void {
+    this.flush();
+  }
+
+  rested(): void {
+    this.#slab = undefined;
   }
 
   flush(): void {
     clearImmediate(this.#waiting);
     this.#waiting = undefined;
-    const bytes = this.#slab.subarray(this.#start, this.#end);
+    const bytes = this.#slab?.subarray(this.#start, this.#end);
+    if (bytes === undefined || bytes.length === 0) return;
     if (bytes.length >= SMALL) this.#start = this.#end;
     else this.#end = this.#start;
-    if (bytes.length > 0) this.#read(bytes.length < SMALL ? Buffer.from(bytes) : bytes);
+    this.#read(bytes.length < SMALL ? Buffer.from(bytes) : bytes);
   }
 }

@@ -34,6 +34,9 @@ export interface FrameReaderOptions {
   readonly mostPayload: number;
 }
 
+/** Fragments of one message that may be empty: without end they would cost time, and never reach a limit of bytes. */
+const MOST_EMPTY = 4096;
+
 export class FrameReader {
   readonly #options: FrameReaderOptions;
   readonly #listener: FrameListener;
@@ -47,6 +50,8 @@ export class FrameReader {
   #control: Buffer | undefined;
   /** Bytes of the message whose end has not come. */
   #length: number | undefined;
+  /** Its fragments that were empty. */
+  #empty = 0;
   /** Checks a text message. */
   #text: TextDecoder | undefined;
   #isClosed = false;
@@ -110,6 +115,9 @@ export class FrameReader {
     const { mostPayload } = this.#options;
     if (this.#length > mostPayload)
       throw new WebSocketError(`a message of more than ${mostPayload} bytes`, CLOSE.TOO_BIG);
+    this.#empty = (isContinuation ? this.#empty : 0) + (length === 0 ? 1 : 0);
+    if (this.#empty > MOST_EMPTY)
+      throw new WebSocketError(`more than ${MOST_EMPTY} empty fragments of one message`, CLOSE.POLICY);
   }
 
   // ---- payloads

@@ -19,6 +19,7 @@ export const CLOSE = {
   NO_STATUS: 1005,
   CUT: 1006,
   NO_UTF8: 1007,
+  POLICY: 1008,
   TOO_BIG: 1009,
   INTERNAL_ERROR: 1011,
 } as const;
@@ -41,11 +42,14 @@ export function headerLength(second: number): number {
   return 2 + (size < 126 ? 0 : size === 126 ? 2 : 8) + (second & MASKED ? 4 : 0);
 }
 
-/** Bytes of the payload. Beyond 2^53 they are not exact, and far too many. */
+/** Bytes of the payload. Beyond 2^53 they are not exact, and far too many. @throws WebSocketError for a length in more bytes than it takes */
 export function payloadLength(header: Buffer): number {
   const size = (header[1] as number) & ~MASKED;
   if (size < 126) return size;
-  return size === 126 ? header.readUInt16BE(2) : header.readUInt32BE(2) * 2 ** 32 + header.readUInt32BE(6);
+  const isShort = size === 126;
+  const length = isShort ? header.readUInt16BE(2) : header.readUInt32BE(2) * 2 ** 32 + header.readUInt32BE(6);
+  if (length < (isShort ? 126 : 65_536)) throw new WebSocketError('a length in more bytes than it takes');
+  return length;
 }
 
 /**

@@ -84,7 +84,7 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
     });
     socket.on('error', (error) => this.destroy(error));
     readInSlabs(socket, (bytes) => this.#receive(bytes));
-    socket.once('end', () => socket.end());
+    socket.once('end', () => this.#onEnd());
     socket.once('close', () => this.#onClose());
     socket.pause();
     this.#head = head;
@@ -173,6 +173,13 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
     this.#closeIfBothEnded();
   }
 
+  /** A peer that goes without a close frame hears nothing more: a write would only fail with another reason than this. */
+  #onEnd(): void {
+    this.#writer.shut();
+    this.#socket.end();
+    this.#deadline ??= setTimeout(() => this.#socket.destroy(), CLOSE_PATIENCE);
+  }
+
   #onClose(): void {
     clearInterval(this.#heartbeat);
     clearTimeout(this.#deadline);
@@ -225,11 +232,12 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
   }
 
   override _final(done: Done): void {
-    this.#ourEnd = true;
-    if (!this.#marked || this.#writer.isClosed) {
+    if (!this.#marked) {
       this.#close(CLOSE.NORMAL);
       return done();
     }
+    if (this.#writer.isClosed) return done(this.#closedEarly()); // our mark cannot be said any more
+    this.#ourEnd = true;
     this.#writer.sendEmpty((error) => {
       done(error);
       this.#closeIfBothEnded();

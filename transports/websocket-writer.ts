@@ -3,31 +3,26 @@
  * client's: one write for all of them is one call of TLS for many records, and costs the collector nothing.
  */
 import type { Socket } from 'node:net';
+import { LARGEST_BLOCK, giveBack, takeBlock } from './block-pool.ts';
 import { MOST_HEADER, OPCODE, encodeClose, writeHeader } from './websocket-frames.ts';
 import { ZERO_KEY, drawKey, mask } from './websocket-mask.ts';
 
 export type Done = (error?: Error | null) => void;
 
-/** Bytes of a message, far below what a peer takes: with the header of a client's frame it fills four records of TLS. */
-const MESSAGE = 4 * 16 * 1024 - 8;
-/** Bytes: four of the largest messages. */
-const BLOCK = 4 * (MOST_HEADER + MESSAGE);
+/** Bytes of the header of such a message. */
+const HEADER = 8;
+/** Bytes of a message, far below what a peer takes: with the header of a client's frame it fills four records of TLS, and four of them a block. */
+const MESSAGE = LARGEST_BLOCK / 4 - HEADER;
 /** Bytes of a write below which it goes into one message with others, and gets no block, which a peer that does not read would hold. */
 const SMALL = 16 * 1024;
-/** Free blocks that are kept: 4 MiB. */
-const MOST_FREE = 16;
 
-const free: Buffer[] = [];
 const NOTHING = Buffer.alloc(0);
 
-function takeBlock(chunks: readonly Buffer[]): Buffer {
+/** Memory for frames, given back when the socket has taken them. */
+function takeRoom(chunks: readonly Buffer[]): Buffer {
   let size = 0;
-  for (const { length } of chunks) size += MOST_HEADER + length;
-  return size < SMALL ? Buffer.allocUnsafe(size) : (free.pop() ?? Buffer.allocUnsafeSlow(BLOCK));
-}
-
-function giveBack(block: Buffer): void {
-  if (block.length === BLOCK && free.length < MOST_FREE) free.push(block);
+  for (const { length } of chunks) size += length + HEADER * Math.ceil(length / MESSAGE);
+  return size < SMALL ? Buffer.allocUnsafe(size) : takeBlock(size);
 }
 
 export class FrameWriter {
@@ -41,7 +36,7 @@ export class FrameWriter {
     this.#drawKey = key === 'random' ? drawKey : key && (() => ZERO_KEY);
   }
 
-  /** The close frame was the last. */
+  /** Nothing can be sent any more: the close frame was the last, or the peer is gone. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
@@ -54,7 +49,7 @@ export class FrameWriter {
   send(writes: readonly Buffer[], done: Done): void {
     if (this.#isClosed) return done(new Error('the WebSocket is closed'));
     const chunks = joinSmall(writes);
-    const block = takeBlock(chunks);
+    const block = takeRoom(chunks);
     const { used, rest } = this.#fill(block, chunks);
     if (used === 0) return done();
     this.#socket.write(block.subarray(0, used), (error) => {
@@ -81,6 +76,11 @@ export class FrameWriter {
   /** Nothing follows it. */
   close(code: number, reason?: string): void {
     this.#frame(OPCODE.CLOSE, encodeClose(code, reason));
+    this.shut();
+  }
+
+  /** Nothing more is sent, not even a close frame. */
+  shut(): void {
     this.#isClosed = true;
   }
 
@@ -89,7 +89,7 @@ export class FrameWriter {
     for (const [index, chunk] of chunks.entries()) {
       for (let at = 0; at < chunk.length; at += MESSAGE) {
         const message = chunk.subarray(at, at + MESSAGE);
-        if (used + MOST_HEADER + message.length > block.length)
+        if (used + HEADER + message.length > block.length)
           return { used, rest: [chunk.subarray(at), ...chunks.slice(index + 1)] };
         used = this.#put(block, used, OPCODE.BINARY, message);
       }

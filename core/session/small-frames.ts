@@ -9,6 +9,18 @@ import type { Frame } from './frames.ts';
 export const SMALL = 8 * 1024;
 const BLOCK = 2 * SMALL;
 
+/**
+ * What is to be pushed to a stream for a piece of a carrier's bytes. Where nobody reads at once it is kept, and would keep all
+ * of the memory that it came in: then it is copied, so that credit, and what a session is said to hold, are real memory.
+ */
+export function keepable(piece: Buffer, target: Readable): Buffer {
+  const isReadAtOnce = target.readableFlowing === true && target.readableLength === 0;
+  if (isReadAtOnce || piece.length >= piece.buffer.byteLength / 4) return piece;
+  const copy = Buffer.allocUnsafeSlow(piece.length);
+  piece.copy(copy);
+  return copy;
+}
+
 export class SmallFrames {
   readonly #target: Readable;
   #block: Buffer | undefined;

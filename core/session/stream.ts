@@ -25,7 +25,7 @@ import {
   frameName,
   readU32,
 } from './frames.ts';
-import { SMALL, SmallFrames } from './small-frames.ts';
+import { SMALL, SmallFrames, keepable } from './small-frames.ts';
 import { SendQueue, type Done, type OutgoingFrame } from './send-queue.ts';
 import type { Frame, FrameType } from './frames.ts';
 import type { ExitStatus, ReleasingStream } from '../../plugins/contract/index.ts';
@@ -233,7 +233,7 @@ export class SessionStream extends Duplex implements ReleasingStream {
     this.#grant.spend(length);
     if (length < SMALL) return this.#data.add(frame);
     this.#data.flush();
-    for (const piece of frame.pieces) this.push(piece);
+    for (const piece of frame.pieces) this.push(keepable(piece, this));
   }
 
   #receiveDiagnostics(frame: Frame): void {
@@ -242,7 +242,7 @@ export class SessionStream extends Duplex implements ReleasingStream {
     const { diagnostics } = this;
     if (frame.length < SMALL) return this.#said?.add(frame);
     this.#said?.flush();
-    for (const piece of frame.pieces) diagnostics.push(piece);
+    for (const piece of frame.pieces) diagnostics.push(keepable(piece, diagnostics));
   }
 
   #receiveEnd({ length }: Frame): void {

@@ -65,6 +65,21 @@ describe('what a reader takes', () => {
     assert.deepEqual(read, { messages: ['ab'], controls: [{ opcode: OPCODE.PING, payload: 'p' }] });
   });
 
+  it('a thousand empty fragments of each message', () => {
+    const message = Buffer.concat([
+      frame(0x02, ''),
+      ...Array.from({ length: 1_000 }, () => frame(0, '')),
+      frame(0x80, 'a'),
+    ]);
+    assert.deepEqual(
+      readAll(
+        Array.from({ length: 10 }, () => message),
+        false,
+      ).messages,
+      'a'.repeat(10).split(''),
+    );
+  });
+
   it('text whose characters are cut by fragments and chunks', () => {
     const text = Buffer.from('grüße 🚢');
     for (let at = 0; at <= text.length; at += 1) {
@@ -107,6 +122,9 @@ describe('what a reader refuses', () => {
     ['a message that announces too much', hex('82 7f 0000000000100001'), false, CLOSE.TOO_BIG],
     ['a message that announces more than there can be', hex('82 7f ffffffffffffffff'), false, CLOSE.TOO_BIG],
     ['fragments that are too much together', hex('02 01 61 80 7f 0000000000100000'), false, CLOSE.TOO_BIG],
+    ['a short length in two bytes', hex('82 7e 007d'), false, CLOSE.PROTOCOL_ERROR],
+    ['a short length in eight bytes', hex('82 7f 000000000000ffff'), false, CLOSE.PROTOCOL_ERROR],
+    ['empty fragments without end', hex(`02 00${' 00 00'.repeat(5_000)}`), false, CLOSE.POLICY],
     ['text that is not UTF-8', frame(0x81, hex('ff')), false, CLOSE.NO_UTF8],
     ['text that ends in the middle of a character', frame(0x81, hex('e282')), false, CLOSE.NO_UTF8],
   ];

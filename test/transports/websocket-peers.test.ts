@@ -163,3 +163,28 @@ it('data after the peer’s end is refused', async (t) => {
   assert.match(((await once(stream, 'error')) as [Error])[0].message, /after its end/);
   raw.destroy();
 });
+
+/** A close frame with a code, as a client sends it. */
+const closing = (code: number): Buffer => frame(0x88, Buffer.of(code >> 8, code & 0xff), KEY);
+
+it('an abort after the peer’s end is a cut, though our end finds the way closed', async (t) => {
+  const { raw, stream } = await bare(new Scope(t));
+  const failed = once(stream, 'error') as Promise<[Error]>;
+  stream.resume();
+  raw.write(Buffer.concat([frame(0x82, '', KEY), closing(CLOSE.INTERNAL_ERROR)]));
+  await once(stream, 'end');
+  stream.end();
+  assert.equal((await failed)[0].message, 'closed before our end (1011)');
+  raw.destroy();
+});
+
+it('what is written after an end of the socket without a close fails with that reason', async (t) => {
+  const { raw, stream, socket } = await bare(new Scope(t));
+  stream.resume();
+  raw.end();
+  await once(socket, 'end');
+  const failed = once(stream, 'error') as Promise<[Error]>;
+  stream.write('too late');
+  assert.equal((await failed)[0].message, 'closed before its end (1006)');
+  raw.destroy();
+});

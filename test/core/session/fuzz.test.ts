@@ -202,6 +202,26 @@ describe('a running session that gets any bytes', () => {
     await turn();
   });
 
+  it('keeps what nobody reads, and not the memory of the carrier in which it came', async () => {
+    const { there, session, answers } = victim('listener', true);
+    for (const id of [1, 3]) there.write(encodeFrame(FRAME.OPEN, id, OPEN));
+    await turn();
+    answers[0]?.stream.resume();
+    await eventually(() => false, 5); // what other tests have left
+    const before = process.memoryUsage().arrayBuffers;
+    const large = encodeFrame(FRAME.DATA, 1, Buffer.alloc(MAX_PAYLOAD));
+    const modest = encodeFrame(FRAME.DATA, 3, Buffer.alloc(10_000));
+    for (let count = 0; count < 100; count += 1) {
+      there.write(Buffer.concat([large, large, large, modest]));
+      await turn();
+    }
+    assert.ok(session.held >= 1_000_000);
+    assert.ok(await eventually(() => process.memoryUsage().arrayBuffers - before < 4 * 1024 * 1024));
+    session.end(new Error('the test is over'));
+    there.destroy();
+    await turn();
+  });
+
   it('does not take a buffer for each of many frames of one byte that nobody reads', async () => {
     const { there, session, answers } = victim('listener', true);
     there.write(encodeFrame(FRAME.OPEN, 1, OPEN));
