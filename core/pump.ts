@@ -72,7 +72,7 @@ function pumpSocket(from: Socket, to: Duplex, meter: Meter): boolean {
   return isPumped;
 }
 
-/** Bytes of a read that does not follow one of so many: who has little to say does not take the largest block. */
+/** Bytes: who has not yet filled so much at once does not take the largest block. */
 const MODEST = 64 * 1024;
 
 class SocketPump implements Reader {
@@ -82,7 +82,8 @@ class SocketPump implements Reader {
   readonly #ahead: WriteAhead;
   /** What is read into. */
   #block: Buffer | undefined;
-  #lastRead = 0;
+  /** No read since the last silence has been a large one. */
+  #isModest = true;
   #isStopped = false;
 
   constructor(from: Socket, to: Duplex, meter: Meter) {
@@ -99,8 +100,7 @@ class SocketPump implements Reader {
   }
 
   room(): Buffer {
-    const isLittle = this.#lastRead < MODEST || this.#ahead.isScarce;
-    this.#block = takeBlock(isLittle ? MODEST : LIMITS.readBuffer);
+    this.#block = takeBlock(this.#isModest || this.#ahead.isScarce ? MODEST : LIMITS.readBuffer);
     return this.#block;
   }
 
@@ -115,9 +115,13 @@ class SocketPump implements Reader {
     this.#block = undefined;
   }
 
+  rested(): void {
+    this.#isModest = true;
+  }
+
   /** Returns whether to read on. */
   #write(block: Buffer, count: number): boolean {
-    this.#lastRead = count;
+    if (count >= MODEST) this.#isModest = false;
     this.#meter.bytes += count;
     this.#meter.progress();
     if (!this.#to.writable) {
