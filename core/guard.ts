@@ -37,15 +37,30 @@ const FIELDS = ['stream', 'peer', 'abort', 'delivered', 'protocol', 'identity', 
 const OF_INBOUND = ['exited', 'established', 'handle', 'credentials', 'arrival'] as const;
 
 /** A plain object, also of an instance of a class: the core hands parts of connections on. */
-function plain<C extends Inbound | Outbound>(connection: C, more: readonly string[]): C {
+function plain<C extends Inbound | Outbound>(connection: C, more: readonly string[], blame: Blame): C {
   const given = connection as unknown as Readonly<Record<string, unknown>>;
   const fields = [...FIELDS, ...more].flatMap((name) => {
     const value = given[name];
     if (value === undefined) return [];
-    return [[name, typeof value === 'function' ? (value.bind(connection) as unknown) : value] as const];
+    return [[name, typeof value === 'function' ? held(name, value as Method, connection, blame) : value] as const];
   });
   return Object.fromEntries(fields) as unknown as C;
 }
+
+type Blame = (what: string) => void;
+type Method = (this: unknown, ...given: unknown[]) => unknown;
+
+/** A method of a connection that is asynchronous, and fails, fails for that connection alone. */
+const held =
+  (name: string, method: Method, connection: Connection, blame: Blame) =>
+  (...given: unknown[]): unknown => {
+    const result = method.apply(connection, given);
+    if (!isObject(result) || typeof result['then'] !== 'function') return result;
+    return (result as unknown as Promise<unknown>).then(undefined, (error: unknown) => {
+      blame(`its "${name}" rejected: ${reasonOf(error)}`);
+      if (name === 'abort') connection.stream.destroy();
+    });
+  };
 
 /** A plugin may throw anything; what is no Error says at least whose it is. */
 function asError(name: string, thrown: unknown): Error {
@@ -145,7 +160,8 @@ class Guard {
         stream.on('error', () => {}).destroy();
         return this.#blame(log, 'it called "accept" after its "closed" had resolved');
       }
-      accept({ ...plain(inbound, OF_INBOUND), ...this.#settled({ delivered: inbound.delivered }, log) });
+      const blame = (what: string): void => this.#blame(log, what);
+      accept({ ...plain(inbound, OF_INBOUND, blame), ...this.#settled({ delivered: inbound.delivered }, log) });
     };
   }
 
@@ -154,7 +170,10 @@ class Guard {
     const outbound = await this.#caught(() => dial(address, context));
     const fault = faultOf(outbound);
     if (fault !== undefined) throw broken(this.#name, fault);
-    return { ...plain(outbound, []), ...this.#settled(outbound, context.log) };
+    return {
+      ...plain(outbound, [], (what) => this.#blame(context.log, what)),
+      ...this.#settled(outbound, context.log),
+    };
   }
 
   async adopt(

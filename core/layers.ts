@@ -79,7 +79,9 @@ async function wrap<C extends Inbound | Outbound>(
   try {
     if (isAlone(layer)) (below as Inbound).established?.({ exit: false }); // before that nothing comes from a tunnel's far side
     const wrapping = start(layer, options, below, { ...context, signal: attempt.signal });
-    wrapping.then((late) => refused.promise.catch((why: Error) => late.stream.destroy(why))).catch(() => {});
+    const free = ({ stream }: Pick<Connection, 'stream'>, why: Error): void =>
+      abortConnection({ stream, peer: below.peer }, why);
+    wrapping.then((late) => refused.promise.catch((why: Error) => free(late, why))).catch(() => {});
     return compose(layer, below, await Promise.race([wrapping, refused.promise]));
   } catch (error) {
     abortConnection(below, error instanceof Error ? error : new Error(String(error)));

@@ -48,11 +48,11 @@ export class ProgramStream extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#program.stdin.write(chunk, done);
+    this.#program.stdin.write(chunk, () => done()); // a program may read no more and still have much to say: its exit tells what it was
   }
 
   override _final(done: () => void): void {
-    this.#program.stdin.end(done);
+    this.#program.stdin.end(() => done());
   }
 
   /** Its whole group, as it may have started others. */

@@ -98,6 +98,24 @@ describe('a dial', () => {
     assert.deepEqual(fields['what'], 'its promise "exit" rejected: no status');
   });
 
+  it('whose connection rejects when it is cut concerns that connection alone, and is named', async (t) => {
+    const scope = new Scope(t);
+    const gateway = startGateway(scope);
+    const stream = new PassThrough();
+    const abort = (async () => {
+      throw new Error('no cut');
+    }) as unknown as () => void;
+    gateway.registry.register(plugin({ dial: async () => ({ stream, peer, abort }) }));
+    const { listener } = await gateway.open('tcp://127.0.0.1:0', 'odd:');
+    const client = connect(Number(/\d+$/.exec(listener.address)?.[0]), '127.0.0.1');
+    await gateway.log.untilMessage('opened');
+    client.resetAndDestroy();
+    const { fields } = await gateway.log.untilMessage('a plugin breaks the contract');
+    assert.deepEqual(fields['what'], 'its "abort" rejected: no cut');
+    await gateway.log.untilMessage('closed');
+    assert.ok(stream.destroyed);
+  });
+
   it('may give an instance of a class, with methods', async (t) => {
     let isAborted = false;
     class Own {

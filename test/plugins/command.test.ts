@@ -32,6 +32,20 @@ it('a program that ends with another status than 0 is a cut, and its words are s
   assert.match(stderr, /it ended with status 5 \[SLUICE_CUT\]/);
 });
 
+for (const [what, script] of [
+  ['reads nothing', 'echo hello'],
+  ['reads no more, and has still much to say', 'exec <&-; sleep 0.3; echo hello'],
+])
+  it(`all that a program says arrives, where it ${what}`, async (t) => {
+    const input = 'x'.repeat(300_000); // more than a pipe holds
+    const { code, stdout, stderr } = await sluice(
+      new Scope(t),
+      ['connect', ...PLUGIN, `command:sh -c "${script}"`],
+      input,
+    );
+    assert.deepEqual([code, stdout], [0, 'hello\n'], stderr);
+  });
+
 it('ssh -W is a carrier: bytes, a late reply, and with a session the exit status of the far command', async (t) => {
   const scope = new Scope(t);
   const sshd = await startSshd(scope);
