@@ -17,8 +17,10 @@ const recipe = new Recipe('pull-client-dials.md');
 const CLIENTS = ['laptop', 'desk'] as const;
 type Client = (typeof CLIENTS)[number];
 
-/** The command of the page, with what is read for the backup coming bit by bit. */
-/** In small chunks: borg keeps the last one until the next is full, and where they end is another matter in each repository. */
+/**
+ * The command of the page, with what is read for the backup coming bit by bit; in small chunks, because borg keeps the last
+ * one until the next is full, and where they end is another matter in each repository.
+ */
 const SLOW = `#!/bin/sh
 export BORG_PASSCOMMAND="cat /root/.borg-passphrase" BORG_REPO=ssh://repo/srv/borg/$(hostname)
 exec borg create --chunker-params 12,16,14,4095 "::$(cat /tmp/name)" - </tmp/fifo

@@ -75,7 +75,7 @@ describe('a backup that the server pulls', { skip: whyNoHosts() }, () => {
   it('a server that is killed in the middle ends the client’s command; the repository is sound, and nothing is left', async () => {
     const { server, client } = hosts;
     const slow =
-      'export BORG_PASSCOMMAND="cat /root/.borg-passphrase"; borg create ssh://repo/srv/borg/client::half - </tmp/fifo';
+      'export BORG_PASSCOMMAND="cat /root/.borg-passphrase"; borg create --chunker-params 12,16,14,4095 ssh://repo/srv/borg/client::half - </tmp/fifo';
     await client.write('/usr/local/bin/back-up', `#!/bin/sh\n${slow}; echo $? >/tmp/status\n`, { mode: '755' });
     const feeder = client.start('mkfifo /tmp/fifo && exec cat >/tmp/fifo');
     feeder.child.stdin.write(seededBytes('pull', 20_000_000));
