@@ -44,7 +44,7 @@ async function dawdle(scope: Scope, port: number, said: Buffer): Promise<number>
   let at = 0;
   const timer = setInterval(() => socket.writable && socket.write(said.subarray(at, (at += 1))), 1_000);
   socket.resume();
-  await once(socket, 'close');
+  await new Promise((resolve) => socket.once('close', resolve)); // a reset is a cut, too
   clearInterval(timer);
   return (performance.now() - begun) / 1000;
 }

@@ -48,14 +48,16 @@ async function authenticate(socket: Socket, args: Buffer): Promise<void> {
   if (refused !== 0) throw new Error('the program does not take these arguments');
 }
 
+/** Each with its four digits. */
+const groups = (text: string): string[] =>
+  text
+    .split(':')
+    .filter(Boolean)
+    .map((group) => group.padStart(4, '0'));
+
 /** `URL` writes an address in its shortest form, in hexadecimal, whatever it was written in. */
 function bytesOfIpv6(host: string): Buffer {
   const [head = '', tail = ''] = new URL(`http://[${host}]`).hostname.slice(1, -1).split('::');
-  const groups = (text: string): string[] =>
-    text
-      .split(':')
-      .filter(Boolean)
-      .map((group) => group.padStart(4, '0'));
   const [before, after] = [groups(head), groups(tail)];
   const zeros = Array.from({ length: 8 - before.length - after.length }, () => '0000');
   return Buffer.from([...before, ...zeros, ...after].join(''), 'hex');
