@@ -3,13 +3,11 @@
  * who has connected (never for text of a certificate), inside one argument or path and never at its start, so that no name
  * can become an option or an absolute path. Other braces (`{now}`) are left alone. Pure.
  */
+import { NAME } from './names.ts';
 import { OptionError } from './options.ts';
 import type { Role, Transport } from '../plugins/contract/index.ts';
 
 const PLACEHOLDER = '{identity}';
-
-/** A name of the configuration: it has no slash, begins with a letter or digit, and leads nowhere. */
-const NAME = /^[a-z0-9](?!.*\.\.)[a-z0-9._-]{0,62}$/;
 
 /** Texts in what an option or a target was given as. */
 function* textsIn(value: unknown): Generator<string> {

@@ -8,7 +8,7 @@ import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/prom
 import { basename, dirname, join } from 'node:path';
 import { ConfigEdit } from '../config/edit.ts';
 import { locateConfig, passedOver } from '../config/locate.ts';
-import { NAME } from '../config/schema.ts';
+import { NAME } from '../names.ts';
 import { SluiceError, reasonOf } from '../errors.ts';
 import { createFolders } from '../folders.ts';
 import { hashToken } from '../token.ts';

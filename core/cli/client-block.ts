@@ -2,7 +2,8 @@
 import { hostname } from 'node:os';
 import { readOwnFile } from '../own-file.ts';
 import { ConfigDocument } from '../config/document.ts';
-import { NAME, readConfiguration, type Configuration, type Endpoint } from '../config/schema.ts';
+import { readConfiguration, type Configuration, type Endpoint } from '../config/schema.ts';
+import { NAME } from '../names.ts';
 import { stateBase } from '../folders.ts';
 
 /** An address that lets somebody in, and under which key and name the client has it. */

@@ -6,6 +6,7 @@ import { locateConfig } from '../config/locate.ts';
 import { SluiceError, reasonOf, wrap } from '../errors.ts';
 import { inspectAddress } from '../inspect.ts';
 import { ANYONE, servesOnce, type Link } from '../link.ts';
+import { SERVICE } from '../names.ts';
 import { printable, type LogLevel } from '../log.ts';
 import type { Outcome } from '../relay.ts';
 import type { Registry } from '../registry.ts';
@@ -35,8 +36,8 @@ export function readServices(
 ): Map<string, Address> {
   const services = new Map<string, Address>();
   for (const text of given) {
-    const [, name, sink] = /^([A-Za-z0-9_][A-Za-z0-9._-]*)=(.+)$/s.exec(text) ?? [];
-    if (name === undefined || sink === undefined)
+    const [, name = '', sink = ''] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
+    if (!SERVICE.test(name))
       throw new SluiceError('SLUICE_USAGE', `${flag} ${JSON.stringify(text)}: expected NAME=SINK, as sftp=sftp:`);
     if (services.has(name)) throw new SluiceError('SLUICE_USAGE', `${flag}: "${name}" is given twice`);
     services.set(name, parseAddress(sink, { registry, role: 'sink', folder }));

@@ -8,6 +8,7 @@ import { parseAddress, type Address } from '../address.ts';
 import { SluiceError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import { DEFAULT_SERVICE, type Link } from '../link.ts';
+import { SERVICE } from '../names.ts';
 import { parseDuration } from '../options.ts';
 import { isCarried } from '../request.ts';
 import type { Registry } from '../registry.ts';
@@ -122,19 +123,17 @@ function requestOf(parsed: SshArguments, args: readonly string[]): Request {
   };
 }
 
-const isService = (name: string): boolean => /^[A-Za-z0-9_][A-Za-z0-9._-]{0,254}$/.test(name);
-
 function serviceOf(args: SshArguments): string {
   const { host, isSubsystem, command } = args;
   if (has(args, 'via')) {
-    if (isService(host)) return host;
+    if (SERVICE.test(host)) return host;
     throw new SluiceError(
       'SLUICE_USAGE',
       `rsh: with --via the host is the name of a service, got ${JSON.stringify(host)}`,
     );
   }
   if (!isSubsystem) return DEFAULT_SERVICE;
-  if (command === undefined || !isService(command))
+  if (command === undefined || !SERVICE.test(command))
     throw new SluiceError(
       'SLUICE_USAGE',
       `rsh: -s wants the name of a subsystem, got ${JSON.stringify(command ?? '')}`,

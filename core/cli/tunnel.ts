@@ -12,6 +12,7 @@ import type { Gateway } from '../gateway.ts';
 import { inspectAddress } from '../inspect.ts';
 import { LIMITS } from '../limits.ts';
 import type { Link } from '../link.ts';
+import { SERVICE } from '../names.ts';
 import type { Registry } from '../registry.ts';
 import type { Outcome } from '../relay.ts';
 import { tunnelsOf, type TunnelPlans } from '../tunnels/plans.ts';
@@ -43,8 +44,8 @@ const linkOf = (name: string, source: Address, sink: Address, once = false): Lin
 
 /** `SOURCE=NAME`: the name is what follows the last "=". */
 function readOpen(text: string): { source: string; service: string } {
-  const [, source, service] = /^(.+)=([A-Za-z0-9_][A-Za-z0-9._-]*)$/s.exec(text) ?? [];
-  if (source !== undefined && service !== undefined) return { source, service };
+  const [, source = '', service = ''] = /^(.+)=([^=]*)$/s.exec(text) ?? [];
+  if (SERVICE.test(service)) return { source, service };
   throw new SluiceError(
     'SLUICE_USAGE',
     `--open ${JSON.stringify(text)}: expected SOURCE=NAME, as unix:/run/user/1000/db.sock=database`,

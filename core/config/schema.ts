@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { COMMON_OPTIONS } from '../address.ts';
+import { NAME, SERVICE } from '../names.ts';
 import { didYouMean } from '../nearest.ts';
 import { parseDuration } from '../options.ts';
 import type { Registry } from '../registry.ts';
@@ -26,10 +27,7 @@ const endpoint = (role: Role) =>
     )
     .meta({ role, description: `the ${role}: an address, or its long form { SCHEME: target, option: value, … }` });
 
-/** Of identities, links and tunnels. */
-export const NAME = /^[a-z0-9](?!.*\.\.)[a-z0-9._-]{0,62}$/;
 const EXPECTED_NAME = 'expected a name of a-z, 0-9, ".", "_" and "-", 63 at most, a letter or digit first';
-const SERVICE = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,254}$/;
 
 const allow = z.union(
   [z.literal('anyone'), z.array(z.string()).min(1, 'expected at least one name')],
