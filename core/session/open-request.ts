@@ -14,6 +14,11 @@ export interface Opened {
   readonly exit: boolean;
 }
 
+/** The far side said no: nothing of what was asked for has begun there, as it may have where a stream was lost. */
+export class RefusedError extends Error {
+  override readonly name = 'RefusedError';
+}
+
 /** Bytes of an OPEN: a command of 32 KiB in base64, and room for the environment. */
 export const MAX_OPEN = 60 * 1024;
 

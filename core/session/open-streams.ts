@@ -5,7 +5,7 @@
  */
 import { AttachedClock } from './attached-clock.ts';
 import { FRAME, ProtocolError, decodeReason, type Frame } from './frames.ts';
-import { parseOpened, type Opened } from './open-request.ts';
+import { RefusedError, parseOpened, type Opened } from './open-request.ts';
 import { SessionStream, type StreamHost } from './stream.ts';
 
 const LARGEST_ID = 2 ** 32 - 1;
@@ -139,7 +139,7 @@ export class OpenStreams {
   }
 
   #onRefused(id: number, reason: string): void {
-    this.#settle(id)?.reject(new Error(reason));
+    this.#settle(id)?.reject(new RefusedError(reason));
     this.#streams.get(id)?.reset(reason);
   }
 

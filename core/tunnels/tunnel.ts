@@ -10,6 +10,7 @@ import { SluiceError } from '../errors.ts';
 import { toOutbound } from '../sessions.ts';
 import { toMetadata } from '../request.ts';
 import type { Inbound, Outbound, Peer, Request } from '../../plugins/contract/index.ts';
+import { RefusedError } from '../session/open-request.ts';
 import type { Session } from '../session/session.ts';
 
 /** One session of a tunnel, and who is at its other end. */
@@ -57,7 +58,7 @@ export class Tunnel {
   }
 
   get isOpen(): boolean {
-    return this.#current() !== undefined;
+    return this.#ends.some(({ session }) => session.isOpen);
   }
 
   /** A session that has begun, and has the name from now on. */
@@ -101,7 +102,6 @@ export class Tunnel {
    * @throws SluiceError SLUICE_DIAL, or what the far side said
    */
   async open(service: string, request: Request, signal: AbortSignal, end?: FarEnd): Promise<Outbound> {
-    signal.throwIfAborted();
     if (end === undefined && !this.isOpen) await this.#untilOpen(signal);
     const ends = end === undefined ? this.#ends.filter(({ session }) => session.isOpen) : [end];
     let refusal: unknown;
@@ -109,14 +109,16 @@ export class Tunnel {
       try {
         return await this.#openIn(session, service, request, signal);
       } catch (error) {
-        signal.throwIfAborted();
-        refusal ??= error; // an older one of the same far side may offer what the newest does not
+        // An older one of the same far side may offer what the newest does not. A stream that was lost may have begun something.
+        if (!(error instanceof RefusedError)) throw error;
+        refusal ??= error;
       }
     }
     throw refusal ?? this.#awayError();
   }
 
   async #openIn(session: Session, service: string, request: Request, signal: AbortSignal): Promise<Outbound> {
+    signal.throwIfAborted();
     const offers = this.services.filter(({ length }) => length <= LONGEST_OFFERED).slice(0, MOST_OFFERED);
     const metadata = { ...toMetadata(request), offers };
     const { stream, opened } = session.open({ service, metadata });
@@ -130,10 +132,6 @@ export class Tunnel {
     }
   }
 
-  #current(): FarEnd | undefined {
-    return this.#ends.find(({ session }) => session.isOpen);
-  }
-
   #look(): void {
     this.#ends = this.#ends.filter(({ session }) => !session.isOver);
     const isOpen = this.isOpen;
@@ -142,19 +140,18 @@ export class Tunnel {
     for (const changed of this.#watchers) changed();
   }
 
-  async #untilOpen(signal: AbortSignal): Promise<FarEnd> {
-    const found = Promise.withResolvers<FarEnd>();
+  async #untilOpen(signal: AbortSignal): Promise<void> {
+    const found = Promise.withResolvers<void>();
     const fail = (error: Error): void => found.reject(error);
     const onAbort = (): void => fail(signal.reason as Error);
     const timer = setTimeout(() => fail(this.#awayError()), this.wait);
     const stop = this.watch(() => {
-      const end = this.#current();
-      if (end !== undefined) found.resolve(end);
+      if (this.isOpen) found.resolve();
     });
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     try {
-      return await found.promise;
+      await found.promise;
     } finally {
       clearTimeout(timer);
       stop();

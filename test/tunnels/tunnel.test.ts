@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
@@ -198,6 +198,27 @@ describe('a tunnel of several sessions', () => {
     const path = `${scope.folder()}/s`;
     await hub.gateway.open(`unix:${path}`, 'tunnel:office/kept');
     assert.equal(await text(client(path)), 'kept\n');
+  });
+
+  it('asks no older one where the newest was lost before it answered: it may have begun', async (t) => {
+    const scope = new Scope(t);
+    const hub = await startHub(scope);
+    const older = await startOffice(scope, [hub.address], { offer: { start: 'exec:echo again' } });
+    await hub.gateway.log.untilMessage('tunnel up');
+    const silent = createServer((socket) => void socket.on('error', () => {})).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    scope.defer(() => silent.close());
+    const { port } = silent.address() as AddressInfo;
+    const newest = await startOffice(scope, [hub.address], { offer: { start: `tls://127.0.0.1:${port}` } });
+    await hub.gateway.log.untilMessage('tunnel taken over by a newer connection');
+    const reached = once(silent, 'connection');
+    const opening = hub.tunnel.open('start', { environment: {} }, new AbortController().signal);
+    opening.catch(() => {});
+    const [socket] = (await reached) as [Socket];
+    scope.defer(() => socket.destroy());
+    newest.dialed.end(new Error('killed'));
+    await assert.rejects(opening, /the stream was closed before it was answered/);
+    assert.ok(!older.gateway.log.lines.some(({ message }) => message === 'opened'));
   });
 
   it('does not let a far side in that proves itself after the tunnel was stopped', async (t) => {
