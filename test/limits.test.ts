@@ -1,13 +1,12 @@
 /** Hostile and clumsy clients against a gateway that runs: they are cut or refused, honest ones notice nothing. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect as connectTls } from 'node:tls';
 import { Identities } from '../core/identities.ts';
 import { admissionLimits } from '../core/admission/limits.ts';
 import { hashToken } from '../core/token.ts';
@@ -183,45 +182,4 @@ it('descriptors run out, and the gateway lives: who comes later, after some have
     await sleep(20);
   }
   t.diagnostic(`served again after ${Math.round(performance.now() - begun)} ms`);
-});
-
-it('a TLS source speaks TLS 1.3 alone, and nobody resumes where it asks for certificates', async (t) => {
-  const scope = new Scope(t);
-  const far = startGateway(scope);
-  const open = async (more: string) => {
-    const { listener } = await far.open(`tls://127.0.0.1:0?${pair}${more}`, 'exec:cat', { allow: ['anyone'] });
-    return Number(listener.address.split(':').at(-1));
-  };
-  const [plain, asking] = [await open(''), await open(`&ca=${ca}`)];
-  const { client } = certificates();
-  const own = { cert: readFileSync(client.cert), key: readFileSync(client.key) };
-  /** What a client would resume with. */
-  const handshake = async (
-    port: number,
-    options: object,
-  ): Promise<{ session: Buffer | undefined; isReused: boolean }> => {
-    let session: Buffer | undefined;
-    const socket = connectTls({ port, host: '127.0.0.1', ca: readFileSync(ca), servername: 'localhost', ...options });
-    scope.defer(() => socket.destroy());
-    socket.on('session', (one) => (session = one));
-    await once(socket, 'secureConnect');
-    socket.write('x');
-    await once(socket, 'data');
-    const isReused = socket.isSessionReused();
-    socket.destroy();
-    return { session, isReused };
-  };
-  for (const port of [plain, asking])
-    await assert.rejects(
-      handshake(port, { maxVersion: 'TLSv1.2', minVersion: 'TLSv1.2', ...own }),
-      /protocol version|alert|ECONNRESET/,
-    );
-  const resume = async (port: number, options: object): Promise<boolean> => {
-    const { session } = await handshake(port, options);
-    return (await handshake(port, { ...options, session })).isReused;
-  };
-  assert.equal(await resume(plain, {}), true);
-  assert.equal(await resume(asking, own), false);
-  const { session } = await handshake(asking, own);
-  await assert.rejects(handshake(asking, { session })); // without its certificate, by what it had before
 });

@@ -8,6 +8,7 @@ import type { ClientCertificate, Log } from '../plugins/contract/index.ts';
 import type { Arrived } from './arrivals.ts';
 import { clientCertificate } from './client-certificate.ts';
 import { HANDSHAKE_DEADLINE } from './tls-credentials.ts';
+import { createTicketlessServer } from './tls-tickets.ts';
 import { RawSide, refuseTruncation } from './tls-truncation.ts';
 
 /** What a source's certificates come to. */
@@ -71,7 +72,8 @@ export class TlsServer {
 
   #create({ options }: ServerCredentials): Server {
     const { log, more } = this.#options;
-    const server = createServer({ ...options, ...more, allowHalfOpen: true });
+    const create = options.requestCert ? createTicketlessServer : createServer;
+    const server = create({ ...options, ...more, allowHalfOpen: true });
     server.on('secureConnection', (socket) => this.#onSecured(socket));
     server.on('tlsClientError', (error, socket) => {
       const arrived = this.#settle(socket);

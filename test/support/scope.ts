@@ -26,7 +26,7 @@ export class Scope {
   /** A folder of this test alone, that only we can write (a socket may stand directly in it). */
   folder(): string {
     const path = mkdtempSync(join(tmpdir(), 'sluice-test-'));
-    this.defer(() => rmSync(path, { recursive: true, force: true }));
+    this.defer(() => rmSync(path, { recursive: true, force: true, maxRetries: 5 })); // a command whose gateway was killed still writes
     return path;
   }
 
