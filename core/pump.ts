@@ -11,6 +11,7 @@ import { Socket } from 'node:net';
 import type { Duplex, Writable } from 'node:stream';
 import { giveBack, takeBlock } from '../transports/block-pool.ts';
 import { readInto, type Reader } from '../transports/socket-reads.ts';
+import { lenderOf, letsGo } from './lending.ts';
 import { LIMITS } from './limits.ts';
 import { WriteAhead } from './write-ahead.ts';
 
@@ -27,6 +28,8 @@ export function pump(from: Duplex, to: Duplex, meter: Meter): void {
 }
 
 export function pumpStream(from: Duplex, to: Duplex, meter: Meter): void {
+  const lender = letsGo(to) ? lenderOf(from) : undefined;
+  lender?.lend();
   let isGathering = false;
   const ahead = new WriteAhead(to);
   const gather = (): void => {
@@ -43,7 +46,8 @@ export function pumpStream(from: Duplex, to: Duplex, meter: Meter): void {
     if (!to.writable) return;
     if (!isGathering) gather();
     ahead.add(chunk.length);
-    const written = (): void => {
+    const written = (error?: Error | null): void => {
+      if (!error) lender?.giveBack(chunk); // of what has failed the kernel may still hold it
       ahead.remove(chunk.length);
       meter.progress();
     };
@@ -64,7 +68,7 @@ export function pumpStream(from: Duplex, to: Duplex, meter: Meter): void {
  * they get fresh buffers.
  */
 const canReuseBlocks = (from: Duplex, to: Writable): boolean =>
-  from instanceof Socket && !('encrypted' in from) && (to instanceof Socket || 'releasesChunks' in to);
+  from instanceof Socket && !('encrypted' in from) && letsGo(to);
 
 function pumpSocket(from: Socket, to: Duplex, meter: Meter): boolean {
   const isPumped = readInto(from, new SocketPump(from, to, meter));

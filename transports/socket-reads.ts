@@ -1,6 +1,6 @@
 /**
  * Reads a socket into memory of ours. What is read little by little goes through one buffer that all sockets share, so that a
- * silent connection costs none; who fills that buffer's first quarter gets room of its own, until nothing has come for a second.
+ * silent connection costs none; who fills that buffer's first quarter gets room of its own, until little comes again, or nothing for a second.
  *
  * Node offers this (`onread`) only for sockets that it connects itself; for others it is switched on through fields of its
  * sockets that are not public. They are found by trying, so that no name is guessed; where they are not as expected nothing is
@@ -12,6 +12,8 @@ import { Socket } from 'node:net';
 export const FULL_READ = 16 * 1024;
 /** Bytes of the buffer that all share: what is read into it is copied. */
 const SHARED = 64 * 1024;
+/** Reads of less, one after another, after which a socket has room of its own no more: a large one may be followed by a small one. */
+const MOST_SMALL = 8;
 /** ms between looks for silent sockets. */
 const LOOK = 1_000;
 /** How often a socket's buffer may be changed between reads: Node keeps 48 bytes of each, until the socket closes. */
@@ -75,6 +77,8 @@ class Reads {
   /** Whether the next read goes into room of its own. */
   #hasRoom = false;
   #isFull = false;
+  /** Reads of less than a full one since the last full one. */
+  #small = 0;
   #changes = 0;
   /** Something was read since the last look. */
   isBusy = false;
@@ -101,13 +105,12 @@ class Reads {
   }
 
   #next(): Buffer {
-    if (!this.#isFull) {
-      this.#leave();
-      return this.#shared;
-    }
-    this.#hasRoom = true;
-    watch(this);
-    return this.#reader.room();
+    if (this.#isFull) {
+      this.#small = 0;
+      this.#hasRoom = true;
+      watch(this);
+    } else if (this.#hasRoom && (this.#small += 1) > MOST_SMALL) this.#leave();
+    return this.#hasRoom ? this.#reader.room() : this.#shared;
   }
 
   #leave(): void {

@@ -11,8 +11,9 @@
  */
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import type { Protocol, ReleasingStream } from '../plugins/contract/index.ts';
-import { readInSlabs } from './socket-slabs.ts';
+import type { LendingStream, Protocol, ReleasingStream } from '../plugins/contract/index.ts';
+import { giveBack } from './lent-blocks.ts';
+import { readInSlabs, type Slabs } from './socket-slabs.ts';
 import { FrameReader } from './websocket-frame-reader.ts';
 import { CLOSE, OPCODE, WebSocketError, parseClose } from './websocket-frames.ts';
 import { FrameWriter, type Done } from './websocket-writer.ts';
@@ -51,11 +52,14 @@ export interface WebSocketStreamOptions {
   readonly isPrivate?: boolean;
 }
 
-export class WebSocketStream extends Duplex implements ReleasingStream {
+export class WebSocketStream extends Duplex implements ReleasingStream, LendingStream {
   /** What is written is copied into frames. */
   readonly releasesChunks = true;
   readonly #socket: Socket;
   readonly #reader: FrameReader;
+  readonly #slabs: Slabs;
+  /** Bytes pushed of what is read now. */
+  #pushed = 0;
   readonly #writer: FrameWriter;
   readonly #marked: boolean;
   /** What came with the upgrade, until reading begins. */
@@ -83,13 +87,21 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
       control: (opcode, payload) => this.#onControl(opcode, payload),
     });
     socket.on('error', (error) => this.destroy(error));
-    readInSlabs(socket, (bytes) => this.#receive(bytes));
+    this.#slabs = readInSlabs(socket, (bytes) => this.#receive(bytes));
     socket.once('end', () => this.#onEnd());
     socket.once('close', () => this.#onClose());
     socket.pause();
     this.#head = head;
     if (!isClient) process.nextTick(() => this.#resume()); // who dials does not listen for errors yet: a client's waits to be read
     if (ping > 0) this.#heartbeat = setInterval(() => this.#beat(ping), ping);
+  }
+
+  lend(): void {
+    this.#slabs.lend();
+  }
+
+  giveBack(bytes: Buffer): void {
+    giveBack(bytes);
   }
 
   /** Cuts: with a close code and the reason if the way is free, else without a word. */
@@ -124,8 +136,10 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
 
   #receive(bytes: Buffer): void {
     this.#sign();
+    this.#pushed = 0;
     try {
       this.#reader.read(bytes);
+      giveBack(bytes, bytes.length - this.#pushed); // headers, and what was copied
     } catch (error) {
       this.#reader.close();
       this.#fail(error instanceof WebSocketError ? error.code : CLOSE.INTERNAL_ERROR, error as Error);
@@ -135,6 +149,7 @@ export class WebSocketStream extends Duplex implements ReleasingStream {
 
   #onData(piece: Buffer): void {
     if (this.#theirEnd || this.destroyed) return;
+    this.#pushed += piece.length;
     if (!this.push(piece)) this.#socket.pause();
   }
 

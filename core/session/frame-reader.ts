@@ -3,6 +3,7 @@
  * frame over the limit is refused as soon as its header is there, and the payload of any other takes as much memory as
  * has really arrived. One reader for each direction of a carrier; a new carrier begins at a frame's start.
  */
+import type { GiveBack } from '../lending.ts';
 import { Frame, HEADER_BYTES, MAX_HANDSHAKE_PAYLOAD, ProtocolError, frameName } from './frames.ts';
 
 /** Pieces that wait before they are put together: a peer that sends byte by byte must not cost an object for each. */
@@ -17,6 +18,12 @@ export class FrameReader {
   #offset = 0;
   /** The header of the frame whose payload is waited for. */
   #header: Buffer | undefined;
+  readonly #giveBack: GiveBack | undefined;
+
+  /** @param giveBack gets what is read no more: headers, and what was joined */
+  constructor(giveBack?: GiveBack) {
+    this.#giveBack = giveBack;
+  }
 
   /** Bytes of the carrier that belong to frames handed on. */
   get offset(): number {
@@ -26,7 +33,10 @@ export class FrameReader {
   feed(chunk: Buffer): void {
     this.#pieces.push(chunk);
     this.#buffered += chunk.length;
-    if (this.#pieces.length > MOST_PIECES) this.#pieces = [Buffer.concat(this.#pieces)];
+    if (this.#pieces.length <= MOST_PIECES) return;
+    const joined = Buffer.concat(this.#pieces);
+    for (const piece of this.#pieces) this.#giveBack?.(piece);
+    this.#pieces = [joined];
   }
 
   /** Bytes that belong to no frame taken so far. */
@@ -42,13 +52,18 @@ export class FrameReader {
     if (this.#buffered < length) return undefined;
     this.#header = undefined;
     this.#offset += HEADER_BYTES + length;
-    return new Frame(header.readUInt8(8), header.readUInt32BE(4), header.readUInt8(9), this.#take(length));
+    const frame = new Frame(header.readUInt8(8), header.readUInt32BE(4), header.readUInt8(9), this.#take(length));
+    this.#giveBack?.(header);
+    return frame;
   }
 
   #takeHeader(): Buffer | undefined {
     if (this.#buffered < HEADER_BYTES) return undefined;
     const [first, ...others] = this.#take(HEADER_BYTES) as [Buffer, ...Buffer[]];
-    return others.length === 0 ? first : Buffer.concat([first, ...others]);
+    if (others.length === 0) return first;
+    const whole = Buffer.concat([first, ...others]);
+    for (const piece of [first, ...others]) this.#giveBack?.(piece);
+    return whole;
   }
 
   #lengthOf(header: Buffer): number {

@@ -3,6 +3,7 @@
  * with one is a ProtocolError that names the frame and the byte of the carrier, counted from the end of the handshake,
  * at which it begins.
  */
+import type { GiveBack } from '../lending.ts';
 import { FrameReader } from './frame-reader.ts';
 import {
   FRAME,
@@ -35,11 +36,14 @@ export interface InboxHost {
 
 export class Inbox {
   readonly #host: InboxHost;
-  readonly #reader = new FrameReader();
+  readonly #reader: FrameReader;
+  readonly #giveBack: GiveBack;
   #isClosed = false;
 
-  constructor(host: InboxHost) {
+  constructor(host: InboxHost, giveBack: GiveBack) {
     this.#host = host;
+    this.#giveBack = giveBack;
+    this.#reader = new FrameReader(giveBack);
     this.#reader.limit = MAX_PAYLOAD;
   }
 
@@ -61,9 +65,11 @@ export class Inbox {
 
   #receive(frame: Frame, at: number): void {
     try {
-      if (!isCounted(frame.type)) return this.#receiveUncounted(frame);
-      this.#dispatch(frame);
-      this.#host.count(HEADER_BYTES + frame.length);
+      if (isCounted(frame.type)) {
+        this.#dispatch(frame);
+        this.#host.count(HEADER_BYTES + frame.length);
+      } else this.#receiveUncounted(frame);
+      if (frame.type === FRAME.ACK || frame.type === FRAME.CREDIT) frame.pieces.forEach(this.#giveBack); // a number: it was read
     } catch (error) {
       if (error instanceof ProtocolError) error.message = describe(error.message, frame, at);
       throw error;

@@ -8,8 +8,8 @@
  *
  * Every counted frame is kept until it is acknowledged, and sent again on the next carrier.
  */
-import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { letsGo } from '../lending.ts';
 import { ControlQueue, MOST_CONTROL } from './control-queue.ts';
 import { FrameMemory, type KeptFrame } from './frame-memory.ts';
 import { FRAME, NOTHING, ProtocolError, encodeFrame, type FrameType } from './frames.ts';
@@ -29,12 +29,6 @@ const CARRIER_AHEAD = 128 * 1024;
 const CARRIER_AHEAD_ALONE = 512 * 1024;
 const WINDOW_ALONE = 2 * 1024 * 1024;
 
-/**
- * The memory of a frame is used again when the far side has it and the carrier has let go of it. A socket tells when; a
- * stream that hands buffers on (in memory) does not, and gets copies.
- */
-const lendsMemory = (carrier: Duplex): boolean => carrier instanceof Socket || 'releasesChunks' in carrier;
-
 /** Frames of one carrier, of which only the newest counts. */
 type Latest = typeof FRAME.PING | typeof FRAME.ACK | typeof FRAME.PONG;
 
@@ -51,7 +45,7 @@ export class Outbox {
   #carrier: Duplex | undefined;
   #acknowledged = 0;
   #isFlushing = false;
-  /** Frames are written as they are kept, not as copies. */
+  /** Frames are written as they are kept, not as copies: their memory is used again when the far side has them and the carrier lets go. */
   #lends = false;
 
   /** @param isAlone whether there is at most one stream */
@@ -116,7 +110,7 @@ export class Outbox {
     this.#window.restart();
     this.#probe.stop();
     this.#latest.clear();
-    this.#lends = lendsMemory(carrier);
+    this.#lends = letsGo(carrier);
     for (const frame of this.#replay.pending()) this.#write(carrier, frame);
     this.#carrier = carrier;
     carrier.on('drain', () => this.#flush());

@@ -15,6 +15,8 @@
  * and the number of streams by limits. What breaks the protocol ends this session, and says at which byte.
  */
 import type { Duplex } from 'node:stream';
+import type { LendingStream } from '../../plugins/contract/index.ts';
+import { lenderOf, type GiveBack } from '../lending.ts';
 import { listen, sayFarewell } from './carrier.ts';
 import { GrowthBudget } from './credit.ts';
 import { Deliveries } from './deliveries.ts';
@@ -54,7 +56,10 @@ export class Session {
     goaway: (isOver, reason) => this.#onGoaway(isOver, reason),
     count: (bytes) => this.#count(bytes),
   };
-  #inbox = new Inbox(this.#inboxHost);
+  /** The carrier, or the last one, if it takes memory back. */
+  #lender: LendingStream | undefined;
+  readonly #giveBack: GiveBack = (bytes) => this.#lender?.giveBack(bytes);
+  #inbox = new Inbox(this.#inboxHost, this.#giveBack);
   #carrier: Duplex | undefined;
   #draining = false;
   #idleSince: number | undefined;
@@ -78,6 +83,7 @@ export class Session {
       control: (type: FrameType, stream: number, payload: Buffer) => this.#control(type, stream, payload),
       finished: (stream: SessionStream) => this.#forget(stream),
       roundTrip: () => this.#outbox.roundTrip,
+      giveBack: this.#giveBack,
     };
     this.#streams = new OpenStreams({ side, openDeadline, host });
     const control = host.control;
@@ -156,7 +162,9 @@ export class Session {
     this.release();
     if (this.#ended) return void carrier.destroy();
     this.#carrier = carrier;
-    this.#inbox = new Inbox(this.#inboxHost);
+    this.#lender = lenderOf(carrier);
+    this.#lender?.lend();
+    this.#inbox = new Inbox(this.#inboxHost, this.#giveBack);
     this.#acknowledged(peerProcessed);
     listen(carrier, {
       read: (chunk) => this.#read(carrier, chunk),

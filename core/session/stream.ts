@@ -13,6 +13,7 @@
  * Flow control is by credit, in bytes. Diagnostics use the same credit as data.
  */
 import { Duplex, Readable, Writable } from 'node:stream';
+import type { GiveBack } from '../lending.ts';
 import { Allowance, Grant, type GrowthBudget } from './credit.ts';
 import { encodeExit, parseExit } from './exit-status.ts';
 import {
@@ -28,7 +29,7 @@ import {
 import { SMALL, SmallFrames, keepable } from './small-frames.ts';
 import { SendQueue, type Done, type OutgoingFrame } from './send-queue.ts';
 import type { Frame, FrameType } from './frames.ts';
-import type { ExitStatus, ReleasingStream } from '../../plugins/contract/index.ts';
+import type { ExitStatus, LendingStream, ReleasingStream } from '../../plugins/contract/index.ts';
 
 export { FIRST_CREDIT, LARGEST_CREDIT } from './credit.ts';
 
@@ -45,12 +46,14 @@ export interface StreamHost {
   finished(stream: SessionStream): void;
   /** ms; `undefined` while unknown. */
   roundTrip(): number | undefined;
+  /** Nobody reads these bytes of a carrier any more. */
+  readonly giveBack: GiveBack;
 }
 
 /** The reason of a reset after the last word: the reader has all it will get, and wants no more. */
 const DONE = encodeReason('done');
 
-export class SessionStream extends Duplex implements ReleasingStream {
+export class SessionStream extends Duplex implements ReleasingStream, LendingStream {
   /** A write calls back when its last byte has been copied into a frame. */
   readonly releasesChunks = true;
   readonly id: number;
@@ -64,7 +67,7 @@ export class SessionStream extends Duplex implements ReleasingStream {
   /** Made when somebody uses it: most streams have none. */
   #diagnostics: Readable | undefined;
   #said: SmallFrames | undefined;
-  readonly #data = new SmallFrames(this);
+  readonly #data: SmallFrames;
   #endQueued = false;
   #endSent = false;
   #endReceived = false;
@@ -82,6 +85,7 @@ export class SessionStream extends Duplex implements ReleasingStream {
     this.#isTheirs = isTheirs;
     this.#host = host;
     this.#grant = new Grant(host.budget);
+    this.#data = new SmallFrames(this, host.giveBack);
     this.once('end', () => this.#closeIfOver());
     this.once('finish', () => this.#closeIfOver());
   }
@@ -106,10 +110,17 @@ export class SessionStream extends Duplex implements ReleasingStream {
         return read.call(diagnostics, size) as unknown;
       };
       this.#diagnostics = diagnostics;
-      this.#said = new SmallFrames(diagnostics);
+      this.#said = new SmallFrames(diagnostics, this.#host.giveBack);
       if (this.#isOver) this.#diagnostics.push(null);
     }
     return this.#diagnostics;
+  }
+
+  /** Nothing to be done: the session has asked its carrier. */
+  lend(): void {}
+
+  giveBack(bytes: Buffer): void {
+    this.#host.giveBack(bytes);
   }
 
   /** Bytes that this side holds for it. */
@@ -233,7 +244,7 @@ export class SessionStream extends Duplex implements ReleasingStream {
     this.#grant.spend(length);
     if (length < SMALL) return this.#data.add(frame);
     this.#data.flush();
-    for (const piece of frame.pieces) this.push(keepable(piece, this));
+    for (const piece of frame.pieces) this.push(keepable(piece, this, this.#host.giveBack));
   }
 
   #receiveDiagnostics(frame: Frame): void {
@@ -242,7 +253,7 @@ export class SessionStream extends Duplex implements ReleasingStream {
     const { diagnostics } = this;
     if (frame.length < SMALL) return this.#said?.add(frame);
     this.#said?.flush();
-    for (const piece of frame.pieces) diagnostics.push(keepable(piece, diagnostics));
+    for (const piece of frame.pieces) diagnostics.push(keepable(piece, diagnostics, this.#host.giveBack));
   }
 
   #receiveEnd({ length }: Frame): void {

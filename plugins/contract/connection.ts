@@ -92,6 +92,17 @@ export interface ReleasingStream {
   readonly releasesChunks: true;
 }
 
+/**
+ * A stream that uses the memory of its chunks again when its reader gives them back, whole or in pieces, once each. The reader asks
+ * for that first, and only if it is the only one to read: a stream in between might keep a chunk that it has passed on.
+ */
+export interface LendingStream {
+  /** From now on chunks may be given back. A reader that forgets some loses nothing but the reuse. */
+  lend(): void;
+  /** Nobody reads these bytes any more. Bytes that are not this stream's are left alone. */
+  giveBack(bytes: Buffer): void;
+}
+
 /** A connection that has come in, and that nobody knows yet: the core counts it, and cuts it if it takes too long. */
 export interface Arrival {
   /** Its socket has closed, whether it was accepted or not. A second call does nothing. */

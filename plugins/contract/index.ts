@@ -10,6 +10,7 @@ export type {
   ExitStatus,
   Identity,
   Inbound,
+  LendingStream,
   Outbound,
   Peer,
   Proof,
