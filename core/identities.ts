@@ -8,7 +8,7 @@
  *   The token itself is not kept: an identity remembers what proved it, to be asked for again after a reload.
  */
 import { timingSafeEqual } from 'node:crypto';
-import { hashToken } from './token.ts';
+import { hashToken } from './token-hash.ts';
 import type { ClientCertificate, Credentials, Identity, Proof, UnixPeer } from '../plugins/contract/index.ts';
 
 /** What is kept of an identity. Without anything that proves it (revoked) it is nobody. */

@@ -2,7 +2,6 @@
  * Tokens, and where they are kept: `file:PATH`, `env:NAME` or `credential:NAME` (of systemd). Never the token itself: an
  * address ends up in process lists, shell histories and logs.
  */
-import { createHash } from 'node:crypto';
 import { join, isAbsolute } from 'node:path';
 import { SluiceError, reasonOf } from './errors.ts';
 import { readOwnFile } from './own-file.ts';
@@ -13,8 +12,7 @@ export interface TokenReference {
   readonly name: string;
 }
 
-const PRINTABLE = /^[\x21-\x7e]{16,256}$/;
-const HASHED = /^sha256:([0-9a-f]{64})$/;
+export const PRINTABLE = /^[\x21-\x7e]{16,256}$/;
 
 /** @throws Error that does not repeat what was given: it may be the token itself */
 export function parseTokenReference(
@@ -52,7 +50,12 @@ async function readLine(reference: TokenReference): Promise<string> {
   return (await readOwnFile(path, { isSecret: true })).replace(/\r?\n$/, '');
 }
 
-async function read<T>(reference: TokenReference, take: (line: string) => T | undefined, expected: string): Promise<T> {
+/** What one line holds. @throws SluiceError SLUICE_TOKEN */
+export async function takeToken<T>(
+  reference: TokenReference,
+  take: (line: string) => T | undefined,
+  expected: string,
+): Promise<T> {
   try {
     const taken = take(await readLine(reference));
     if (taken === undefined) throw new Error(`expected one line of ${expected}`);
@@ -64,7 +67,7 @@ async function read<T>(reference: TokenReference, take: (line: string) => T | un
 
 /** The token itself, to be shown to a far side. @throws SluiceError SLUICE_TOKEN */
 export const readToken = (reference: TokenReference): Promise<string> =>
-  read(reference, (line) => (PRINTABLE.test(line) ? line : undefined), '16 to 256 printable characters');
+  takeToken(reference, (line) => (PRINTABLE.test(line) ? line : undefined), '16 to 256 printable characters');
 
 /** For transports: what is kept where an option of theirs says. @throws Error that does not repeat it */
 export const readSecretAt = (text: string): Promise<string> => readSecret(parseTokenReference(text, String));
@@ -79,17 +82,3 @@ export async function readSecret(reference: TokenReference): Promise<string> {
     throw new Error(`${showReference(reference)}: ${reasonOf(cause)}`, { cause });
   }
 }
-
-/** SHA-256 of a token, as a server keeps it: of the token in the file, or given there as `sha256:HEX`. @throws as above */
-export const readTokenHash = (reference: TokenReference): Promise<Buffer> =>
-  read(
-    reference,
-    (line) => {
-      const hex = HASHED.exec(line)?.[1];
-      if (hex !== undefined) return Buffer.from(hex, 'hex');
-      return PRINTABLE.test(line) ? hashToken(line) : undefined;
-    },
-    '16 to 256 printable characters, or sha256:HEX',
-  );
-
-export const hashToken = (token: string): Buffer => createHash('sha256').update(token).digest();

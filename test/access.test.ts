@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { Identities } from '../core/identities.ts';
 import { dialSession } from '../core/session/dialer.ts';
-import { hashToken } from '../core/token.ts';
+import { hashToken } from '../core/token-hash.ts';
 import { certificates } from './support/certificates.ts';
 import { startGateway } from './support/gateway.ts';
 import { guard, readThrough } from './support/guarded.ts';

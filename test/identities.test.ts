@@ -4,7 +4,7 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Identities, type Known } from '../core/identities.ts';
-import { hashToken } from '../core/token.ts';
+import { hashToken } from '../core/token-hash.ts';
 import { alternativeNames } from '../transports/client-certificate.ts';
 import { certificates, pinOf, type Pair } from './support/certificates.ts';
 import { startGateway } from './support/gateway.ts';

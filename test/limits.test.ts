@@ -9,7 +9,7 @@ import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Identities } from '../core/identities.ts';
 import { admissionLimits } from '../core/admission/limits.ts';
-import { hashToken } from '../core/token.ts';
+import { hashToken } from '../core/token-hash.ts';
 import { certificates } from './support/certificates.ts';
 import { COMMAND, startSluice } from './support/command.ts';
 import { startGateway } from './support/gateway.ts';

@@ -9,7 +9,7 @@ import { connect as connectTls } from 'node:tls';
 import fc from 'fast-check';
 import { admissionLimits } from '../core/admission/limits.ts';
 import { Identities } from '../core/identities.ts';
-import { hashToken } from '../core/token.ts';
+import { hashToken } from '../core/token-hash.ts';
 import { bodyLength, readBody, readLine, writeHeader } from '../transports/proxy-header.ts';
 import { forwardedFor, parseTrust } from '../transports/proxy-trust.ts';
 import { certificates } from './support/certificates.ts';

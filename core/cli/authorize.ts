@@ -11,7 +11,7 @@ import { locateConfig, passedOver } from '../config/locate.ts';
 import { NAME } from '../names.ts';
 import { SluiceError, reasonOf } from '../errors.ts';
 import { createFolders } from '../folders.ts';
-import { hashToken } from '../token.ts';
+import { hashToken } from '../token-hash.ts';
 import { grant } from './authorize-grants.ts';
 import { clientBlock } from './client-block.ts';
 import type { AuthorizeFlags, ConfigFlags } from './flags.ts';

@@ -2,7 +2,8 @@
 import { pathResolver } from '../address.ts';
 import { SluiceError, reasonOf } from '../errors.ts';
 import { Identities, type Known } from '../identities.ts';
-import { parseTokenReference, readTokenHash, showReference, type TokenReference } from '../token.ts';
+import { readTokenHash } from '../token-hash.ts';
+import { parseTokenReference, showReference, type TokenReference } from '../token.ts';
 import type { Proof } from '../../plugins/contract/index.ts';
 import type { Mistake } from './document.ts';
 import { Attempts } from './endpoints.ts';

@@ -8,7 +8,7 @@ import { parseAddress } from '../../core/address.ts';
 import { Identities } from '../../core/identities.ts';
 import { fillIn } from '../../core/personal.ts';
 import { Registry } from '../../core/registry.ts';
-import { hashToken } from '../../core/token.ts';
+import { hashToken } from '../../core/token-hash.ts';
 import { Tunnels } from '../../core/tunnels/tunnels.ts';
 import { builtInTransports } from '../../transports/index.ts';
 import { startGateway } from '../support/gateway.ts';

@@ -3,7 +3,8 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Identities } from '../../core/identities.ts';
-import { hashToken, parseTokenReference, readToken, readTokenHash } from '../../core/token.ts';
+import { hashToken, readTokenHash } from '../../core/token-hash.ts';
+import { parseTokenReference, readToken } from '../../core/token.ts';
 import { Scope } from '../support/scope.ts';
 
 const TOKEN = 'slu_laptop_0123456789abcdef';
