@@ -33,6 +33,9 @@ export const LIMITS = {
   /** Commands that run, of all and of one identity: each is a process, or several. */
   commands: 256,
   commandsPerIdentity: 8,
+  /** Commands that wait until others have ended, and ms that one waits: less than a dial may take, so that whoever dials is told. */
+  commandsWaiting: 64,
+  commandWait: 8_000,
   /** Connections at one source that have not yet proved who they are; sshd's MaxStartups ends there, too. */
   arriving: 200,
   arrivingPerSource: 10,

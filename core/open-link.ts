@@ -5,6 +5,7 @@
 import { once } from 'node:events';
 import { assertAccess, authorize } from './access.ts';
 import type { Admission } from './admission/admission.ts';
+import type { Turn } from './admission/commands.ts';
 import type { Address } from './address.ts';
 import { openDoor, type Door, type DoorHost } from './door.ts';
 import { SluiceError, reasonOf } from './errors.ts';
@@ -130,10 +131,10 @@ class Intake implements DoorHost {
   /** @throws SluiceError SLUICE_BUSY */
   #take(inbound: Inbound, sink: Address, service: string): void {
     const isCommand = sink.transport.account !== undefined;
-    const leave = this.#context.admission.enter(inbound.identity, isCommand, inbound.peer.address);
+    const turn = this.#context.admission.enter(inbound.identity, isCommand, inbound.peer.address);
     if (this.link.once) this.#stop.abort();
-    const over = this.#serve(inbound, sink, service).finally(() => {
-      leave();
+    const over = this.#serve(inbound, sink, service, turn).finally(() => {
+      turn.leave();
       this.#pending.delete(over);
     });
     this.#pending.add(over);
@@ -165,7 +166,7 @@ class Intake implements DoorHost {
     return new SluiceError('SLUICE_STOPPED', 'the source does not take connections now');
   }
 
-  async #serve(inbound: Inbound, sink: Address, service: string): Promise<void> {
+  async #serve(inbound: Inbound, sink: Address, service: string, turn: Turn): Promise<void> {
     const { running, number } = this.#context;
     const { peer, identity } = inbound;
     const log = this.log.child({
@@ -173,7 +174,7 @@ class Intake implements DoorHost {
       peer: peer.address,
       ...(identity && { identity: identity.name }),
     });
-    const served = serve(this.link, sink, inbound, { ...this.#context, log });
+    const served = serve(this.link, sink, inbound, { ...this.#context, log, turn });
     running.add(served);
     this.#serving.set(served, { inbound, service });
     this.#last = await served.outcome;

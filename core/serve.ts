@@ -2,6 +2,7 @@
  * The life of one connection: hand-off, or dial and relay; one log line when it opens, one when it has closed.
  * Owns the inbound from the call on, and everything made for it.
  */
+import type { Turn } from './admission/commands.ts';
 import { viaOf, type Address } from './address.ts';
 import { carryDiagnostics } from './diagnostics.ts';
 import { SluiceError, forStrangers, wrap } from './errors.ts';
@@ -41,6 +42,12 @@ export interface ServeContext {
   within(inbound: Inbound, sink: Address, link: Link): Promise<Variables | undefined>;
 }
 
+/** What one connection is served with. */
+interface Serving extends ServeContext {
+  /** A command may have to wait until others have ended. */
+  readonly turn: Turn;
+}
+
 /** What is a warning of a gateway may be told otherwise, or not at all, by a command that stands in for ssh. */
 export interface Loudness {
   /** A lost connection that may be resumed. */
@@ -54,8 +61,8 @@ const sinkOf = (sink: Address, { identity }: Inbound): Address =>
   identity === undefined ? sink : (sink.forIdentity?.(identity.name) ?? sink);
 
 /** @param general the one of the link's that answers the service that the inbound is for */
-export function serve(link: Link, general: Address, inbound: Inbound, given: ServeContext): Served {
-  const { log } = given;
+export function serve(link: Link, general: Address, inbound: Inbound, given: Serving): Served {
+  const { log, turn } = given;
   const stop = new AbortController();
   const since = performance.now();
   let relay: Relay | undefined;
@@ -64,6 +71,7 @@ export function serve(link: Link, general: Address, inbound: Inbound, given: Ser
     const command = inbound.request?.command;
     if (command !== undefined) log.debug('the client asks for', { command: command.toString() });
     const sink = sinkOf(general, inbound);
+    await whileOpen(inbound, stop.signal, (signal) => turn.come(signal));
     const variables = await given.within(inbound, sink, link);
     const context = await reachContext(link, sink, inbound, given, variables);
     const adopted = await handOff(inbound, sink, { ...context, signal: stop.signal });
@@ -72,7 +80,7 @@ export function serve(link: Link, general: Address, inbound: Inbound, given: Ser
       void carryDiagnostics(adopted.diagnostics, inbound.diagnostics, log);
       return superviseHandOff(inbound, adopted, stop.signal);
     }
-    const outbound = await dialWhileOpen(sink, inbound, context, stop.signal);
+    const outbound = await whileOpen(inbound, stop.signal, (signal) => reach(sink, context, signal));
     tellEstablished(inbound, outbound);
     const via = viaOf(sink);
     log.info('opened', { sink: outbound.peer.address, ...(via !== undefined && { via }) });
@@ -147,20 +155,20 @@ function tellEstablished(inbound: Inbound, outbound: Outbound): void {
   }
 }
 
-/** A source that goes away while its sink is being dialed ends the attempt. */
-async function dialWhileOpen(
-  sink: Address,
-  inbound: Inbound,
-  context: Parameters<typeof reach>[1],
+/** A source that goes away while it waits for its turn, or while its sink is being dialed, ends the attempt. */
+async function whileOpen<T>(
+  { stream }: Inbound,
   stopped: AbortSignal,
-): ReturnType<typeof reach> {
+  attempt: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const gone = new AbortController();
-  const onClose = (): void => gone.abort();
-  inbound.stream.once('close', onClose);
+  const onClose = (): void => gone.abort(new Error('the source went away'));
+  stream.once('close', onClose);
+  if (stream.closed) onClose();
   try {
-    return await reach(sink, context, AbortSignal.any([gone.signal, stopped]));
+    return await attempt(AbortSignal.any([gone.signal, stopped]));
   } finally {
-    inbound.stream.off('close', onClose);
+    stream.off('close', onClose);
   }
 }
 

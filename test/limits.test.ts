@@ -8,11 +8,11 @@ import { buffer } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Identities } from '../core/identities.ts';
-import { admissionLimits } from '../core/admission/limits.ts';
+import { admissionLimits, type AdmissionLimits } from '../core/admission/limits.ts';
 import { hashToken } from '../core/token-hash.ts';
 import { certificates } from './support/certificates.ts';
 import { COMMAND, startSluice } from './support/command.ts';
-import { startGateway } from './support/gateway.ts';
+import { startGateway, type TestGateway } from './support/gateway.ts';
 import { guard, readThrough, startBackend } from './support/guarded.ts';
 import { freePort, start } from './support/programs.ts';
 import { Scope, assertNothingLeaks } from './support/scope.ts';
@@ -119,37 +119,86 @@ it('who has failed three times waits, even with the right token, where this mach
   assert.deepEqual(Object.values(far.gateway.admission.refused), [1]);
 });
 
-it('an identity has no more connections than it may, in sessions and without, and others have theirs', async (t) => {
-  const scope = new Scope(t);
+const tokenOf = (name: string): string => `slu_${name}_0123456789abcdef`;
+
+/** A gateway whose link runs `cat`, and for each identity a gateway from whose socket a session leads there. */
+async function desks(scope: Scope, names: readonly string[], given: Partial<AdmissionLimits>) {
   const far = startGateway(scope);
-  far.gateway.know(
-    new Identities([
-      { identity: { name: 'laptop' }, hash: hashToken(TOKEN) },
-      { identity: { name: 'desk' }, hash: hashToken(`${TOKEN}2`) },
-    ]),
-  );
-  far.gateway.admission.limit(admissionLimits({ connectionsPerIdentity: 2, commandsPerIdentity: 1 }));
-  const { listener } = await far.open('tcp://127.0.0.1:0?session=yes', 'exec:cat', { allow: ['laptop', 'desk'] });
-  const near = startGateway(scope);
-  const talk = async (token: string): Promise<Socket> => {
-    const file = join(scope.folder(), 'token');
-    writeFileSync(file, token, { mode: 0o600 });
-    const path = join(scope.folder(), 's');
-    await near.open(`unix:${path}`, `${listener.address}?session=yes&token=file:${file}`);
-    const socket = connect({ path }).on('error', () => {});
+  far.gateway.know(new Identities(names.map((name) => ({ identity: { name }, hash: hashToken(tokenOf(name)) }))));
+  far.gateway.admission.limit(admissionLimits(given));
+  const { listener } = await far.open('tcp://127.0.0.1:0?session=yes', 'exec:cat', { allow: names });
+  const nears = new Map(names.map((name) => [name, startGateway(scope)]));
+  const folder = scope.folder();
+  for (const [name, near] of nears) {
+    writeFileSync(join(folder, name), tokenOf(name), { mode: 0o600 });
+    await near.open(`unix:${folder}/${name}.s`, `${listener.address}?session=yes&token=file:${folder}/${name}`);
+  }
+  const talk = (name: string): Socket => {
+    const socket = connect({ path: `${folder}/${name}.s` }).on('error', () => {});
     scope.defer(() => socket.destroy());
     socket.write('x');
     return socket;
   };
-  const first = await talk(TOKEN);
-  await once(first, 'data');
-  const second = await talk(TOKEN);
-  await new Promise((resolve) => second.once('close', resolve));
-  assert.match(JSON.stringify(near.log.lines), /1 commands of this identity run, which is the limit/);
-  await once(await talk(`${TOKEN}2`), 'data');
-  first.destroy();
-  await far.log.untilMessage('closed');
-  await once(await talk(TOKEN), 'data');
+  return { far, near: (name: string) => nears.get(name) as TestGateway, talk };
+}
+
+describe('commands above their limit', { concurrency: true }, () => {
+  it('wait until others have ended, and others are not held up by them', async (t) => {
+    const scope = new Scope(t);
+    const { far, talk } = await desks(scope, ['laptop', 'desk'], { commandsPerIdentity: 1 });
+    const { admission } = far.gateway;
+    const first = talk('laptop');
+    await once(first, 'data');
+    const second = talk('laptop');
+    await far.log.untilMessage('commands wait for their turn');
+    await once(talk('desk'), 'data');
+    assert.equal(admission.waiting, 1);
+    first.destroy();
+    await once(second, 'data');
+    assert.deepEqual([admission.waiting, admission.refused], [0, {}]);
+  });
+
+  it('wait no more when their client has gone', async (t) => {
+    const scope = new Scope(t);
+    const { far, near, talk } = await desks(scope, ['laptop', 'desk'], { commands: 1 });
+    await once(talk('laptop'), 'data');
+    talk('desk');
+    await far.log.untilMessage('commands wait for their turn');
+    near('desk').gateway.abort('it is enough');
+    const { fields } = await far.log.untilMessage('closed');
+    assert.match(String(fields['reason']), /the source went away/);
+    assert.deepEqual([far.gateway.admission.waiting, far.gateway.running.size], [0, 1]);
+  });
+
+  it('wait no more when their gateway stops', async (t) => {
+    const scope = new Scope(t);
+    const { far, talk } = await desks(scope, ['laptop'], { commands: 1 });
+    await once(talk('laptop'), 'data');
+    const left = talk('laptop');
+    await far.log.untilMessage('commands wait for their turn');
+    await far.gateway.close(0);
+    await new Promise((resolve) => left.once('close', resolve));
+    assert.equal(far.gateway.admission.waiting, 0);
+    assert.equal(far.log.lines.filter(({ message }) => message === 'opened').length, 1);
+  });
+
+  it('are refused in the end, and their clients are told why', async (t) => {
+    const scope = new Scope(t);
+    const { far, near, talk } = await desks(scope, ['laptop'], { commandsPerIdentity: 1, commandsWaiting: 1 });
+    await once(talk('laptop'), 'data');
+    const late = talk('laptop');
+    await far.log.untilMessage('commands wait for their turn');
+    const refused = talk('laptop');
+    await new Promise((resolve) => refused.once('close', resolve));
+    assert.match(
+      JSON.stringify(near('laptop').log.lines),
+      /1 commands of this identity run, which is the limit, and 1 wait/,
+    );
+    await new Promise((resolve) => late.once('close', resolve));
+    assert.match(JSON.stringify(near('laptop').log.lines), /which is the limit, and its turn did not come in 8 s/);
+    assert.deepEqual(Object.values(far.gateway.admission.refused), [1, 1]);
+    assert.deepEqual(Object.values(far.gateway.admission.queued), [1]);
+  });
 });
 
 it('descriptors run out, and the gateway lives: who comes later, after some have gone, is served', async (t) => {

@@ -10,7 +10,9 @@
  */
 import { SluiceError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
-import type { Arrival, Identity, Log } from '../../plugins/contract/index.ts';
+import type { Arrival, Fields, Identity, Log } from '../../plugins/contract/index.ts';
+import { Commands, type Turn } from './commands.ts';
+import { Counts } from './counts.ts';
 import { admissionLimits, type AdmissionLimits } from './limits.ts';
 import { Penalties, Rate } from './rates.ts';
 import { sourceOf } from './sources.ts';
@@ -45,21 +47,26 @@ const busy = (limit: string): SluiceError => new SluiceError('SLUICE_BUSY', limi
 export class Admission {
   #limits: AdmissionLimits;
   readonly #tally: Tally;
+  readonly #queued: Tally;
   readonly #penalties = new Penalties();
   #rates: { readonly handshakes: Rate; readonly perSource: Rate; readonly perIdentity: Rate };
   readonly #arrivingOf = new Counts();
   readonly #connectionsOf = new Counts();
-  readonly #commandsOf = new Counts();
+  readonly #commands: Commands;
   /** What settles an arrival. */
   readonly #settling = new WeakMap<Arrival, () => void>();
   #sockets = 0;
   #connections = 0;
-  #commands = 0;
 
   constructor(log: Log, limits: AdmissionLimits = admissionLimits()) {
     this.#limits = limits;
     this.#rates = ratesOf(limits);
-    this.#tally = new Tally(log);
+    this.#tally = new Tally(log, 'connection refused', 'more connections refused');
+    this.#queued = new Tally(log, 'commands wait for their turn', 'more commands have waited');
+    this.#commands = new Commands(() => this.#limits, {
+      waits: (reason, fields) => this.#queued.add(reason, fields),
+      refused: (reason, fields) => this.#tally.add(reason, fields),
+    });
   }
 
   get limits(): AdmissionLimits {
@@ -70,11 +77,22 @@ export class Admission {
   limit(limits: AdmissionLimits): void {
     this.#limits = limits;
     this.#rates = ratesOf(limits);
+    this.#commands.advance();
   }
 
   /** Refusals by reason, since the start. */
   get refused(): Readonly<Record<string, number>> {
     return this.#tally.counts;
+  }
+
+  /** Commands that had to wait for their turn, by reason, since the start. */
+  get queued(): Readonly<Record<string, number>> {
+    return this.#queued.counts;
+  }
+
+  /** Commands that wait now. */
+  get waiting(): number {
+    return this.#commands.waiting;
   }
 
   /** A connection at a door; `undefined`: it is to be closed. */
@@ -136,7 +154,7 @@ export class Admission {
   #refusal({ isCostly }: Arrivals, source: string | undefined): string | undefined {
     const now = performance.now();
     const { limits } = this;
-    if (this.#sockets + this.#connections + 3 * this.#commands + 2 > limits.descriptors)
+    if (this.#sockets + this.#connections + 3 * this.#commands.running + 2 > limits.descriptors)
       return `no descriptors are left (${limits.descriptors})`;
     if (this.#sockets >= limits.connections) return `${limits.connections} connections are open, which is the limit`;
     if (source !== undefined) {
@@ -169,56 +187,43 @@ export class Admission {
   }
 
   /**
-   * A connection begins, and what it leads to may be a command. Returns how it ends.
+   * A connection begins, and what it leads to may be a command, which has to wait for its turn.
    *
    * @throws SluiceError SLUICE_BUSY that tells the limit
    */
-  enter(identity: Identity | undefined, isCommand: boolean, peer: string): () => void {
+  enter(identity: Identity | undefined, isCommand: boolean, peer: string): Turn {
     const name = identity?.name;
+    const fields: Fields = { peer, ...(name !== undefined && { identity: name }) };
     const refusal = this.#refuseEntry(name, isCommand);
     if (refusal !== undefined) {
-      this.#tally.add(refusal, { peer, ...(name !== undefined && { identity: name }) });
+      this.#tally.add(refusal, fields);
       throw busy(refusal);
     }
-    const change = (by: 1 | -1): void => {
+    const count = (by: 1 | -1): void => {
       this.#connections += by;
       this.#connectionsOf.change(name, by);
-      if (!isCommand) return;
-      this.#commands += by;
-      this.#commandsOf.change(name, by);
     };
-    change(1);
-    return () => change(-1);
+    count(1);
+    const command = isCommand ? this.#commands.enter({ name, fields }) : undefined;
+    return {
+      come: async (signal) => command?.come(signal),
+      leave: () => {
+        count(-1);
+        command?.leave();
+      },
+    };
   }
 
   #refuseEntry(name: string | undefined, isCommand: boolean): string | undefined {
     const { limits } = this;
     if (this.#connections >= limits.connections)
       return `${limits.connections} connections are open, which is the limit`;
-    if (isCommand && this.#commands >= limits.commands) return `${limits.commands} commands run, which is the limit`;
-    if (name === undefined) return undefined;
-    if (this.#connectionsOf.get(name) >= limits.connectionsPerIdentity)
+    if (name !== undefined && this.#connectionsOf.get(name) >= limits.connectionsPerIdentity)
       return `${limits.connectionsPerIdentity} connections of this identity are open, which is the limit`;
-    if (isCommand && this.#commandsOf.get(name) >= limits.commandsPerIdentity)
-      return `${limits.commandsPerIdentity} commands of this identity run, which is the limit`;
+    const noTurn = isCommand ? this.#commands.refusal(name) : undefined;
+    if (noTurn !== undefined || name === undefined) return noTurn;
     return this.#rates.perIdentity.take(name, performance.now())
       ? undefined
       : `more than ${limits.ratePerIdentity} new connections a second of this identity`;
-  }
-}
-
-/** How many there are of each. */
-class Counts {
-  readonly #counts = new Map<string, number>();
-
-  get(key: string): number {
-    return this.#counts.get(key) ?? 0;
-  }
-
-  change(key: string | undefined, by: 1 | -1): void {
-    if (key === undefined) return;
-    const count = this.get(key) + by;
-    if (count > 0) this.#counts.set(key, count);
-    else this.#counts.delete(key);
   }
 }

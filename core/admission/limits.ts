@@ -11,6 +11,8 @@ export interface AdmissionLimits {
   readonly streamsPerSession: number;
   readonly commands: number;
   readonly commandsPerIdentity: number;
+  /** Commands that may wait until others have ended. */
+  readonly commandsWaiting: number;
   /** Connections of one source that have not yet proved who they are. */
   readonly arriving: number;
   readonly arrivingPerSource: number;
@@ -48,6 +50,7 @@ export function admissionLimits(given: Partial<AdmissionLimits> = {}, files = op
     ratePerIdentity: LIMITS.ratePerIdentity,
     streamsPerSession: LIMITS.streamsPerSession,
     commandsPerIdentity: LIMITS.commandsPerIdentity,
+    commandsWaiting: LIMITS.commandsWaiting,
     arriving: LIMITS.arriving,
     arrivingPerSource: LIMITS.arrivingPerSource,
     handshakes: LIMITS.handshakes,

@@ -1,4 +1,4 @@
-/** What was refused, by reason: counted for good, and told so that a flood does not drown the log. */
+/** What was refused, or had to wait, by reason: counted for good, and told so that a flood does not drown the log. */
 import type { Log } from '../../plugins/contract/index.ts';
 
 /** ms. */
@@ -6,12 +6,20 @@ const WINDOW = 10_000;
 
 export class Tally {
   readonly #log: Log;
+  readonly #first: string;
+  readonly #more: string;
   readonly #total = new Map<string, number>();
   /** In this window, beyond the one that was told. */
   readonly #untold = new Map<string, number>();
 
-  constructor(log: Log) {
+  /**
+   * @param first what is told of the first of a kind
+   * @param more what is told of the others
+   */
+  constructor(log: Log, first: string, more: string) {
     this.#log = log;
+    this.#first = first;
+    this.#more = more;
   }
 
   /** Reasons and how often, since the start. */
@@ -25,7 +33,7 @@ export class Tally {
     const untold = this.#untold.get(reason);
     if (untold !== undefined) return void this.#untold.set(reason, untold + 1);
     this.#untold.set(reason, 0);
-    this.#log.warn('connection refused', { ...fields, reason });
+    this.#log.warn(this.#first, { ...fields, reason });
     setTimeout(() => this.#close(reason), WINDOW).unref();
   }
 
@@ -33,7 +41,7 @@ export class Tally {
     const count = this.#untold.get(reason) ?? 0;
     this.#untold.delete(reason);
     if (count > 0)
-      this.#log.warn('more connections refused', {
+      this.#log.warn(this.#more, {
         reason,
         count,
         total: this.#total.get(reason),

@@ -123,6 +123,11 @@ const limits = z
     'streams-per-session': atLeastOne.optional().describe('256 by default'),
     commands: atLeastOne.optional().describe('commands that run at once; 256 by default'),
     'commands-per-identity': atLeastOne.optional().describe('8 by default'),
+    'commands-waiting': z
+      .int('expected a whole number')
+      .min(0, 'expected 0 or more')
+      .optional()
+      .describe('commands that wait until others have ended, 8 s at most; 64 by default'),
     arriving: atLeastOne
       .optional()
       .describe('connections at one source that have not yet proved who they are; 200 by default'),

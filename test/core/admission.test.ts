@@ -164,11 +164,11 @@ it('what the system cannot hold is never promised', () => {
 
 it('an identity has its own limits, and a refusal tells which', () => {
   const limits = admissionLimits(
-    { connectionsPerIdentity: 2, commandsPerIdentity: 1, connections: 4, ratePerIdentity: 3 },
+    { connectionsPerIdentity: 2, commandsPerIdentity: 1, commandsWaiting: 0, connections: 4, ratePerIdentity: 3 },
     100_000,
   );
   const admission = new Admission(new RecordedLog().asLog(), limits);
-  const enter = (name: string, isCommand = false) => admission.enter({ name }, isCommand, 'unix');
+  const enter = (name: string, isCommand = false) => admission.enter({ name }, isCommand, 'unix').leave;
   const leave = enter('laptop', true);
   assert.throws(() => enter('laptop', true), { code: 'SLUICE_BUSY', message: /1 commands of this identity run/ });
   const second = enter('laptop');
