@@ -136,10 +136,11 @@ export class Door {
   /** A connection that carries a session: its streams are the host's. */
   async #acceptCarrier(carrier: Inbound): Promise<void> {
     const { source, log } = this.#host;
+    const { admission } = this.#context;
     try {
       this.#sessions ??= listenForSessions(source, {
         log,
-        limits: { maxStreams: this.#context.admission.limits.streamsPerSession },
+        limits: { maxStreams: ({ identity }) => admission.limitsOf(identity?.name).streamsPerSession },
         admit: (token, from) => this.#admitSession(token, from),
         accept: (inbound, request, session) => {
           const refusal = this.#host.refusal();

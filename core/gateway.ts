@@ -85,7 +85,7 @@ export class Gateway {
     this.#sluice = sluice;
     const number = (): number => (this.#accepted += 1);
     const within = this.#variables.bind(this);
-    this.admission = new Admission(log, options.limits);
+    this.admission = new Admission(log, options.limits, (name) => this.#identities.limitsOf(name));
     const identities = (): Identities => this.#identities;
     this.#context = {
       log,
@@ -107,6 +107,7 @@ export class Gateway {
   /** Who is known from now on, also to the links that are open. */
   know(identities: Identities): void {
     this.#identities = identities;
+    this.admission.advance();
   }
 
   /** The connections that run now. */

@@ -8,6 +8,7 @@
  *   The token itself is not kept: an identity remembers what proved it, to be asked for again after a reload.
  */
 import { timingSafeEqual } from 'node:crypto';
+import type { IdentityLimits } from './admission/limits.ts';
 import { hashToken } from './token-hash.ts';
 import type { ClientCertificate, Credentials, Identity, Proof, UnixPeer } from '../plugins/contract/index.ts';
 
@@ -23,6 +24,8 @@ export interface Known {
   readonly spiffe?: readonly string[] | undefined;
   readonly uid?: number | undefined;
   readonly gid?: number | undefined;
+  /** What it has of its own instead of the limits of all. */
+  readonly limits?: Partial<IdentityLimits> | undefined;
 }
 
 /** What a far end has shown, without the token. */
@@ -59,9 +62,11 @@ const NOTHING: Evidence = { hash: undefined, certificate: undefined, unix: undef
 
 export class Identities {
   readonly #known: readonly Known[];
+  readonly #limits: ReadonlyMap<string, Partial<IdentityLimits>>;
 
   constructor(known: readonly Known[] = []) {
     this.#known = known;
+    this.#limits = new Map(known.flatMap(({ identity, limits }) => (limits ? [[identity.name, limits]] : [])));
   }
 
   names(): string[] {
@@ -72,6 +77,10 @@ export class Identities {
   proofsOf(name: string): readonly Proof[] | undefined {
     const known = this.#known.find(({ identity }) => identity.name === name);
     return known && [...asked(known, NOTHING)].map(([proof]) => proof);
+  }
+
+  limitsOf(name: string): Partial<IdentityLimits> | undefined {
+    return this.#limits.get(name);
   }
 
   /** Who shows this; `undefined` for nobody. */

@@ -22,8 +22,8 @@ import type {
 } from '../plugins/contract/index.ts';
 import type { TokenReference } from './token.ts';
 import type { DialedSession } from './session/dialer.ts';
-import type { Far, SessionListener } from './session/listener.ts';
-import type { OpenAnswer, OpenRequest, Session, SessionLimits } from './session/session.ts';
+import type { Far, ListenerOptions, SessionListener } from './session/listener.ts';
+import type { OpenAnswer, OpenRequest, Session } from './session/session.ts';
 import type { SessionStream } from './session/stream.ts';
 
 /** What may be agreed on at an address. */
@@ -70,7 +70,7 @@ function toInbound(
 /** What a link does with the sessions of its source. */
 export interface SessionHost {
   readonly log: Log;
-  readonly limits: Pick<SessionLimits, 'maxStreams'>;
+  readonly limits: Pick<ListenerOptions, 'maxStreams'>;
   /** Who shows this token on this carrier, if they may have a session. */
   admit(token: string | undefined, carrier: Inbound): Admitted | undefined;
   /** A stream for a service, opened in `session`; throws what the far side is to be told if it may not have it. */

@@ -13,7 +13,7 @@ import { LIMITS } from '../limits.ts';
 import type { Arrival, Fields, Identity, Log } from '../../plugins/contract/index.ts';
 import { Commands, type Turn } from './commands.ts';
 import { Counts } from './counts.ts';
-import { admissionLimits, type AdmissionLimits } from './limits.ts';
+import { admissionLimits, type AdmissionLimits, type IdentityLimits } from './limits.ts';
 import { Penalties, Rate } from './rates.ts';
 import { sourceOf } from './sources.ts';
 import { Tally } from './tally.ts';
@@ -46,6 +46,7 @@ const busy = (limit: string): SluiceError => new SluiceError('SLUICE_BUSY', limi
 
 export class Admission {
   #limits: AdmissionLimits;
+  readonly #ownLimits: (name: string) => Partial<IdentityLimits> | undefined;
   readonly #tally: Tally;
   readonly #queued: Tally;
   readonly #penalties = new Penalties();
@@ -58,12 +59,18 @@ export class Admission {
   #sockets = 0;
   #connections = 0;
 
-  constructor(log: Log, limits: AdmissionLimits = admissionLimits()) {
+  /** @param ownLimits what an identity has of its own */
+  constructor(
+    log: Log,
+    limits: AdmissionLimits = admissionLimits(),
+    ownLimits: (name: string) => Partial<IdentityLimits> | undefined = () => undefined,
+  ) {
     this.#limits = limits;
+    this.#ownLimits = ownLimits;
     this.#rates = ratesOf(limits);
     this.#tally = new Tally(log, 'connection refused', 'more connections refused');
     this.#queued = new Tally(log, 'commands wait for their turn', 'more commands have waited');
-    this.#commands = new Commands(() => this.#limits, {
+    this.#commands = new Commands((name) => this.limitsOf(name), {
       waits: (reason, fields) => this.#queued.add(reason, fields),
       refused: (reason, fields) => this.#tally.add(reason, fields),
     });
@@ -77,6 +84,17 @@ export class Admission {
   limit(limits: AdmissionLimits): void {
     this.#limits = limits;
     this.#rates = ratesOf(limits);
+    this.advance();
+  }
+
+  /** Those of one identity. */
+  limitsOf(name: string | undefined): AdmissionLimits {
+    const own = name === undefined ? undefined : this.#ownLimits(name);
+    return own === undefined ? this.#limits : { ...this.#limits, ...own };
+  }
+
+  /** A limit is another now: whoever waits may not have to. */
+  advance(): void {
     this.#commands.advance();
   }
 
@@ -215,14 +233,14 @@ export class Admission {
   }
 
   #refuseEntry(name: string | undefined, isCommand: boolean): string | undefined {
-    const { limits } = this;
+    const limits = this.limitsOf(name);
     if (this.#connections >= limits.connections)
       return `${limits.connections} connections are open, which is the limit`;
     if (name !== undefined && this.#connectionsOf.get(name) >= limits.connectionsPerIdentity)
       return `${limits.connectionsPerIdentity} connections of this identity are open, which is the limit`;
     const noTurn = isCommand ? this.#commands.refusal(name) : undefined;
     if (noTurn !== undefined || name === undefined) return noTurn;
-    return this.#rates.perIdentity.take(name, performance.now())
+    return this.#rates.perIdentity.take(name, performance.now(), limits.ratePerIdentity)
       ? undefined
       : `more than ${limits.ratePerIdentity} new connections a second of this identity`;
   }

@@ -25,6 +25,12 @@ export interface AdmissionLimits {
   readonly descriptors: number;
 }
 
+/** Those that may differ by identity. */
+export type IdentityLimits = Pick<
+  AdmissionLimits,
+  'connectionsPerIdentity' | 'ratePerIdentity' | 'streamsPerSession' | 'commandsPerIdentity'
+>;
+
 /** The soft limit, which Node has raised to the hard one. */
 function openFiles(): number {
   try {

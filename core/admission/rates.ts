@@ -28,11 +28,14 @@ export class Rate {
     this.#perSecond = perSecond;
   }
 
-  /** @param now ms */
-  take(key: string, now: number): boolean {
-    const burst = this.#perSecond * 2;
+  /**
+   * @param now ms
+   * @param perSecond where it is another for this key
+   */
+  take(key: string, now: number, perSecond: number = this.#perSecond): boolean {
+    const burst = perSecond * 2;
     const { left, at } = this.#buckets.get(key) ?? { left: burst, at: now };
-    const have = Math.min(burst, left + ((now - at) * this.#perSecond) / 1000);
+    const have = Math.min(burst, left + ((now - at) * perSecond) / 1000);
     this.#buckets.set(key, { left: have < 1 ? have : have - 1, at: now });
     return have >= 1;
   }

@@ -36,8 +36,11 @@ export class ConfigEdit {
     return isMap(found) ? (found.toJSON() as Record<string, unknown>) : undefined;
   }
 
+  /** Its limits stay: they are none of what it proves itself by. */
   setIdentity(name: string, entry: Readonly<Record<string, string>>): void {
-    this.#document.setIn(['identities', name], this.#document.createNode(entry, { flow: true }));
+    const limits = this.identity(name)?.['limits'];
+    const now = { ...entry, ...(limits !== undefined && { limits }) };
+    this.#document.setIn(['identities', name], this.#document.createNode(now, { flow: true }));
   }
 
   /**

@@ -7,6 +7,7 @@ import { parseTokenReference, showReference, type TokenReference } from '../toke
 import type { Proof } from '../../plugins/contract/index.ts';
 import type { Mistake } from './document.ts';
 import { Attempts } from './endpoints.ts';
+import { readOwnLimits, showOwnLimits } from './limits.ts';
 import type { Configuration } from './schema.ts';
 
 /** An identity as the configuration has it. Its token is only named: `readIdentities` reads it. */
@@ -22,7 +23,7 @@ const listOf = (one: string | readonly string[] | undefined): readonly string[] 
 /** Revoked is revoked, whatever else is written. */
 function readEntry(written: Written, resolvePath: (path: string) => string): IdentityEntry {
   if (written.revoked !== undefined) return {};
-  const { token, pin, san, spiffe, uid, gid } = written;
+  const { token, pin, san, spiffe, uid, gid, limits } = written;
   return {
     token: token === undefined ? undefined : parseTokenReference(token, resolvePath),
     pin: listOf(pin),
@@ -30,6 +31,7 @@ function readEntry(written: Written, resolvePath: (path: string) => string): Ide
     spiffe: listOf(spiffe),
     uid,
     gid,
+    limits: limits && readOwnLimits(limits),
   };
 }
 
@@ -51,13 +53,14 @@ const PROOFS: readonly Proof[] = ['token', 'pin', 'san', 'spiffe', 'uid', 'gid']
 export const proofsIn = (entry: IdentityEntry): readonly Proof[] =>
   PROOFS.filter((proof) => entry[proof] !== undefined);
 
-/** `token file:/…, pin sha256/…`, for people. */
+/** `token file:/… and pin sha256/…; commands-per-identity 2`, for people. */
 export function showEntry(entry: IdentityEntry): string {
   const proofs = proofsIn(entry).map((proof) => {
     const value = proof === 'token' ? entry.token && showReference(entry.token) : entry[proof];
     return `${proof} ${Array.isArray(value) ? value.join(' or ') : String(value)}`;
   });
-  return proofs.length > 0 ? proofs.join(' and ') : 'revoked';
+  const limits = entry.limits === undefined ? '' : showOwnLimits(entry.limits);
+  return proofs.length > 0 ? [proofs.join(' and '), limits].filter(Boolean).join('; ') : 'revoked';
 }
 
 /** @throws SluiceError SLUICE_TOKEN for one token that two would have: nobody could tell them apart */

@@ -60,6 +60,43 @@ const number = (what: string) =>
     .min(0, `expected the number of a ${what}`)
     .max(2 ** 32 - 2);
 
+const atLeastOne = z.int('expected a whole number').min(1, 'expected at least 1');
+
+const limits = z
+  .strictObject({
+    connections: atLeastOne.optional().describe('connections at once; by default 10000, or what descriptors allow'),
+    'connections-per-identity': atLeastOne.optional().describe('256 by default'),
+    'rate-per-identity': atLeastOne.optional().describe('new connections of one identity a second; 200 by default'),
+    'streams-per-session': atLeastOne.optional().describe('256 by default'),
+    commands: atLeastOne.optional().describe('commands that run at once; 256 by default'),
+    'commands-per-identity': atLeastOne.optional().describe('8 by default'),
+    'commands-waiting': z
+      .int('expected a whole number')
+      .min(0, 'expected 0 or more')
+      .optional()
+      .describe('commands that wait until others have ended, 8 s at most; 64 by default'),
+    arriving: atLeastOne
+      .optional()
+      .describe('connections at one source that have not yet proved who they are; 200 by default'),
+    'arriving-per-source': atLeastOne.optional().describe('of one IPv4 /24 or IPv6 /64; 10 by default'),
+    handshakes: atLeastOne.optional().describe('TLS handshakes a second; 200 by default'),
+    'handshakes-per-source': atLeastOne.optional().describe('of one IPv4 /24 or IPv6 /64; 20 by default'),
+    loopback: z
+      .union([z.boolean(), z.enum(['yes', 'no'])], 'expected yes or no')
+      .optional()
+      .describe('whether what is counted by source is counted for this machine, too; no by default'),
+  })
+  .describe('how many may come in, and how fast');
+
+const ownLimits = limits
+  .pick({
+    'connections-per-identity': true,
+    'rate-per-identity': true,
+    'streams-per-session': true,
+    'commands-per-identity': true,
+  })
+  .describe('what of the limits of all identities is another for this one');
+
 const identity = z
   .strictObject({
     token: token.optional(),
@@ -74,10 +111,11 @@ const identity = z
       .describe('SPIFFE URI in its certificate, which an authority of the source has signed'),
     uid: number('user').optional().describe('user at the other end of a UNIX socket'),
     gid: number('group').optional().describe('primary group at the other end of a UNIX socket'),
+    limits: ownLimits.optional(),
     revoked: z.string().optional().describe('it was taken away: nobody can be it any more'),
   })
   .refine(
-    (entry) => Object.keys(entry).length > 0,
+    (entry) => Object.keys(entry).some((key) => key !== 'limits'),
     'expected what it proves itself by, as token, pin, san, spiffe, uid or gid',
   );
 
@@ -113,34 +151,6 @@ const tunnel = z
     message: 'a tunnel has either "dial" or "listen": who of the two can be reached listens',
   });
 
-const atLeastOne = z.int('expected a whole number').min(1, 'expected at least 1');
-
-const limits = z
-  .strictObject({
-    connections: atLeastOne.optional().describe('connections at once; by default 10000, or what descriptors allow'),
-    'connections-per-identity': atLeastOne.optional().describe('256 by default'),
-    'rate-per-identity': atLeastOne.optional().describe('new connections of one identity a second; 200 by default'),
-    'streams-per-session': atLeastOne.optional().describe('256 by default'),
-    commands: atLeastOne.optional().describe('commands that run at once; 256 by default'),
-    'commands-per-identity': atLeastOne.optional().describe('8 by default'),
-    'commands-waiting': z
-      .int('expected a whole number')
-      .min(0, 'expected 0 or more')
-      .optional()
-      .describe('commands that wait until others have ended, 8 s at most; 64 by default'),
-    arriving: atLeastOne
-      .optional()
-      .describe('connections at one source that have not yet proved who they are; 200 by default'),
-    'arriving-per-source': atLeastOne.optional().describe('of one IPv4 /24 or IPv6 /64; 10 by default'),
-    handshakes: atLeastOne.optional().describe('TLS handshakes a second; 200 by default'),
-    'handshakes-per-source': atLeastOne.optional().describe('of one IPv4 /24 or IPv6 /64; 20 by default'),
-    loopback: z
-      .union([z.boolean(), z.enum(['yes', 'no'])], 'expected yes or no')
-      .optional()
-      .describe('whether what is counted by source is counted for this machine, too; no by default'),
-  })
-  .describe('how many may come in, and how fast');
-
 const configuration = z.strictObject({
   plugins: z.array(z.string()).optional().describe('plugins to load: a file, a folder, or the name of a package'),
   identities: z
@@ -163,7 +173,7 @@ export type Endpoint = z.infer<ReturnType<typeof endpoint>>;
 function knownKeys(path: readonly PropertyKey[]): string[] {
   if (path[0] === 'links') return Object.keys(link.shape);
   if (path[0] === 'limits') return Object.keys(limits.shape);
-  if (path[0] === 'identities') return Object.keys(identity.shape);
+  if (path[0] === 'identities') return Object.keys((path[2] === 'limits' ? ownLimits : identity).shape);
   if (path[0] === 'tunnels') return Object.keys(tunnel.shape);
   if (path[0] === 'hosts') return ['sink', 'token', 'resume'];
   return Object.keys(configuration.shape);

@@ -15,7 +15,9 @@ export interface Far extends Admitted {
   readonly peer: Peer;
 }
 
-export interface ListenerOptions extends SessionLimits {
+export interface ListenerOptions extends Omit<SessionLimits, 'maxStreams'> {
+  /** Streams that a far side may have open at once in a session. */
+  readonly maxStreams?: (who: Admitted) => number;
   /** Who shows this token on this carrier, if they may have a session. Asked for each carrier anew. */
   readonly admit: (token: string | undefined, carrier: Inbound) => Admitted | undefined;
   /** ms that a session lives without a carrier. */
@@ -133,9 +135,11 @@ export class SessionListener {
   }
 
   #begin({ key: { id, secret }, who, detachedLife: asked }: GreetedDialer, peer: Peer): Known {
+    const { maxStreams, ...options } = this.#options;
     const session = new Session({
-      ...this.#options,
+      ...options,
       side: 'listener',
+      ...(maxStreams && { maxStreams: () => maxStreams(known.who) }),
       onOpen: (request, answer) => this.#options.onOpen(request, answer, { ...who, peer: known.peer }, known.session),
       onProgress: () => {},
       onDetached: (reason) => this.#onDetached(known, reason),

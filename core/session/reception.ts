@@ -34,8 +34,9 @@ export class Reception {
   }
 
   #reasonToRefuse(isDraining: boolean): string | undefined {
-    const { streams, maxStreams = MAX_STREAMS } = this.#options;
+    const { streams } = this.#options;
     if (isDraining) return 'this side is going away';
+    const maxStreams = this.#options.maxStreams?.() ?? MAX_STREAMS;
     return streams.theirs < maxStreams ? undefined : `${maxStreams} streams are open, which is the limit`;
   }
 

@@ -8,8 +8,8 @@ export type { OpenRequest, Opened } from './open-request.ts';
 /** What a session may be told beside what it must know. */
 export interface SessionLimits {
   readonly heartbeat?: HeartbeatTimes;
-  /** Streams that the far side may have open at once; more are refused. */
-  readonly maxStreams?: number;
+  /** Streams that the far side may have open at once; more are refused. Asked for each. */
+  readonly maxStreams?: () => number;
   /** ms that an OPEN of ours may stay unanswered, while there is a carrier; then it is reset. */
   readonly openDeadline?: number;
 }

@@ -160,6 +160,21 @@ it('check --access tells who can reach what, and who nothing', async (t) => {
   assert.match(stdout, /\ngone {2}\(revoked\)\n {2}nothing\n/);
 });
 
+it('check tells the limits that an identity has of its own', async (t) => {
+  const scope = new Scope(t);
+  const limits = 'limits: { commands-per-identity: 2, streams-per-session: 4 }';
+  const identities = `identities: { laptop: { token: "file:good", ${limits} }, desk: { uid: 7, limits: {} } }`;
+  const file = configure(scope, identities, link(', allow: [laptop]'));
+  const { stdout, code } = await sluice(scope, ['check', '-c', file]);
+  assert.match(
+    stdout,
+    /\n {2}laptop {2}token file:.*good; streams-per-session 4, commands-per-identity 2\n {2}desk {2}uid 7\n/,
+  );
+  const { stdout: access } = await sluice(scope, ['check', '--access', '-c', file]);
+  assert.match(access, /\nlaptop {2}\(token file:.*good; streams-per-session 4, commands-per-identity 2\)\n/);
+  assert.equal(code, 0);
+});
+
 it('check --access and the log tell who is at the far side of a tunnel, and what it reaches', async (t) => {
   const scope = new Scope(t);
   const file = configure(

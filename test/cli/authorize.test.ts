@@ -81,6 +81,18 @@ it('authorize without a link says how to let in whoever has the token now', asyn
   assert.doesNotMatch(stdout, /--replace/);
 });
 
+it('authorize and revoke leave an identity the limits that it has', async (t) => {
+  const { config, run } = place(t);
+  writeFileSync(config, TEXT.replace('"file:a.token"', '$&, limits: { commands-per-identity: 2 }'));
+  const { code, stderr } = await run('authorize', 'a', '--replace', '--out', '-');
+  assert.equal(code, 0, stderr);
+  const kept = /a: \{ token: "?file:identities\/a\.token"?, limits: \{ commands-per-identity: 2 \} \}/;
+  assert.match(readFileSync(config, 'utf8'), kept);
+  assert.equal((await run('revoke', 'a')).code, 0);
+  assert.equal((await run('authorize', 'a', '--replace', '--out', '-')).code, 0);
+  assert.match(readFileSync(config, 'utf8'), kept);
+});
+
 it('check tells a link that allows nobody whom its tunnel lets in', async (t) => {
   const { config, run } = place(t);
   const wrong = TEXT.replace('a: {', 'z: { uid: 1 }, a: {').replace('in/repo", sink: "exec:cat"', '$&, allow: [z]');

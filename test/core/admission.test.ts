@@ -186,6 +186,28 @@ it('an identity has its own limits, and a refusal tells which', () => {
   assert.throws(() => admission.enter(undefined, false, 'unix'), { message: /4 connections are open/ });
 });
 
+it('an identity may have limits of its own, which count instead of those of all', () => {
+  const own = new Map([['laptop', { connectionsPerIdentity: 3, commandsPerIdentity: 2, ratePerIdentity: 4 }]]);
+  const limits = admissionLimits(
+    { connectionsPerIdentity: 1, commandsPerIdentity: 1, ratePerIdentity: 2, commandsWaiting: 0, connections: 10 },
+    100_000,
+  );
+  const admission = new Admission(new RecordedLog().asLog(), limits, (name) => own.get(name));
+  const enter = (name: string, isCommand = false) => admission.enter({ name }, isCommand, 'unix').leave;
+  const leave = [enter('laptop', true), enter('laptop', true)];
+  assert.throws(() => enter('laptop', true), { message: /^2 commands of this identity/ });
+  leave.push(enter('laptop'));
+  assert.throws(() => enter('laptop'), { message: /^3 connections of this identity/ });
+  for (const one of leave) one();
+  for (let count = 0; count < 5; count += 1) enter('laptop')();
+  assert.throws(() => enter('laptop'), { message: /^more than 4 new connections a second/ });
+  for (let count = 0; count < 4; count += 1) enter('desk', true)();
+  assert.throws(() => enter('desk'), { message: /^more than 2 new connections a second/ });
+  assert.equal(admission.limitsOf('laptop').streamsPerSession, 256);
+  own.clear();
+  assert.equal(admission.limitsOf('laptop').commandsPerIdentity, 1);
+});
+
 it('a session without streams ends after a while, and one with a stream does not', async (test) => {
   const scope = new Scope(test);
   const net = network({ onSession: (session) => endIdle(session, 300) });

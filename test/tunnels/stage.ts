@@ -13,14 +13,24 @@ export interface Listening {
   readonly address: string;
 }
 
+export interface HubOptions {
+  readonly wait?: number;
+  readonly allow?: readonly string[];
+  /** The gateway that listens; by default a new one. */
+  readonly gateway?: TestGateway;
+}
+
 /** A gateway that listens for the tunnel `office`. */
-export async function startHub(scope: Scope, source = 'tcp://127.0.0.1:0', wait = 10_000): Promise<Listening> {
-  const gateway = startGateway(scope);
+export async function startHub(
+  scope: Scope,
+  source = 'tcp://127.0.0.1:0',
+  { wait = 10_000, allow = [], gateway = startGateway(scope) }: HubOptions = {},
+): Promise<Listening> {
   const tunnel = new Tunnel('office', wait);
   gateway.gateway.tunnels.add(tunnel);
   const entrance = await gateway.gateway.openEntrance({
     source: parseAddress(source, { registry: gateway.registry, role: 'source', folder: '/', session: 'always' }),
-    waiting: [{ tunnel, allow: [] }],
+    waiting: [{ tunnel, allow }],
   });
   return { gateway, tunnel, entrance, address: entrance.address ?? '' };
 }

@@ -61,7 +61,7 @@ describe('a tunnel', () => {
 
   it('fails a connection whose wait is over, with the reason', async (t) => {
     const scope = new Scope(t);
-    const hub = await startHub(scope, undefined, 50);
+    const hub = await startHub(scope, undefined, { wait: 50 });
     const path = `${scope.folder()}/s`;
     await hub.gateway.open(`unix:${path}`, 'tunnel:office/echo');
     await once(client(path).resume().end(), 'close');

@@ -136,7 +136,7 @@ function victim(side: 'dialer' | 'listener', reads: boolean) {
       hasEnded = true;
       reason = why;
     },
-    maxStreams: 8,
+    maxStreams: () => 8,
   });
   session.attach(here, 0);
   there.on('error', () => {});

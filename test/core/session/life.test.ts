@@ -300,7 +300,7 @@ describe('the end of a session', () => {
 
 describe('streams of one session', () => {
   it('beyond the limit are refused, and those that end make room', async (t) => {
-    const net = stage(t, { maxStreams: 2 });
+    const net = stage(t, { maxStreams: () => 2 });
     const { session } = await start(t, net);
     const first = session.open(request);
     await first.opened;
