@@ -1,21 +1,22 @@
 /** Standard input and output of a program as one stream: its exit with 0 is an end, anything else a cut. */
 import type { ChildProcessByStdio } from 'node:child_process';
 import { Duplex, type Readable, type Writable } from 'node:stream';
+import { ProcessGroup } from './process-group.ts';
 
 export type Program = ChildProcessByStdio<Writable, Readable, Readable>;
 
-/** ms from TERM to KILL. */
-const KILL_AFTER = 3_000;
 /** ms that an end of output waits for the exit that tells what it means; a program may go on with the other direction. */
 const EXIT_PATIENCE = 500;
 
 export class ProgramStream extends Duplex {
   readonly #program: Program;
+  readonly #group: ProcessGroup;
   readonly #exit: Promise<string | undefined>;
 
   constructor(program: Program) {
     super({ autoDestroy: false });
     this.#program = program;
+    this.#group = new ProcessGroup(program);
     this.#exit = new Promise((resolve) => {
       program.once('exit', (code, signal) =>
         resolve(code === 0 ? undefined : `it ended with ${signal ?? `status ${code}`}`),
@@ -55,15 +56,6 @@ export class ProgramStream extends Duplex {
     this.#program.stdin.end(() => done());
   }
 
-  /** Its whole group, as it may have started others. */
-  #signal(signal: NodeJS.Signals): void {
-    try {
-      process.kill(-(this.#program.pid ?? 0), signal);
-    } catch {
-      // the group is gone
-    }
-  }
-
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     const { stdin, stdout, stderr, exitCode, signalCode } = this.#program;
     stdout.destroy();
@@ -73,11 +65,7 @@ export class ProgramStream extends Duplex {
       done(error);
     };
     if (exitCode !== null || signalCode !== null) return finish();
-    this.#signal('SIGTERM');
-    const timer = setTimeout(() => this.#signal('SIGKILL'), KILL_AFTER);
-    void this.#exit.then(() => {
-      clearTimeout(timer);
-      finish();
-    });
+    this.#group.stop();
+    void this.#exit.then(finish);
   }
 }
