@@ -5,11 +5,16 @@ import { Transform, type TransformCallback } from 'node:stream';
 const BURST = 50;
 /** Bytes that leave together: small, so that many connections share a bucket evenly. */
 const LARGEST_SLICE = 16 * 1024;
+/** ms after which whoever waits asks again: the rate may be another by then. */
+const LONGEST_WAIT = 500;
 
+/** What is owed is bytes, not time: at another rate it is another time. */
 export class Bucket {
   readonly #rate: () => number;
-  /** When all that was asked for so far has left. */
-  #free = 0;
+  /** Bytes that were asked for so far, and that may have left by the last look. */
+  #asked = 0;
+  #allowed = 0;
+  #looked = Number.NEGATIVE_INFINITY;
 
   /** @param rate bytes a second at this moment; Infinity for no limit */
   constructor(rate: () => number) {
@@ -21,10 +26,26 @@ export class Bucket {
     return Math.max(1, Math.min(LARGEST_SLICE, Math.floor((this.#rate() * BURST) / 1000)));
   }
 
-  /** ms until so many bytes may leave; they count as sent. */
+  /** A place in the queue for so many bytes, for `wait`; they count as sent. */
   take(bytes: number, now = performance.now()): number {
-    this.#free = Math.max(this.#free, now - BURST) + (bytes / this.#rate()) * 1000;
-    return Math.max(0, this.#free - now);
+    this.#look(now);
+    this.#asked += bytes;
+    return this.#asked;
+  }
+
+  /** ms until the bytes of that place may leave, at the rate of this moment. */
+  wait(place: number, now = performance.now()): number {
+    const rate = this.#look(now);
+    return Math.max(0, (place - this.#allowed) / rate);
+  }
+
+  /** Lets go what the time since the last look allows. @returns bytes a ms */
+  #look(now: number): number {
+    const rate = this.#rate() / 1000;
+    if (rate === Number.POSITIVE_INFINITY) this.#allowed = this.#asked;
+    else this.#allowed = Math.min(this.#allowed + (now - this.#looked) * rate, this.#asked + BURST * rate);
+    this.#looked = now;
+    return rate;
   }
 }
 
@@ -44,14 +65,17 @@ export class Limiter extends Transform {
 
   #pass(chunk: Buffer, done: TransformCallback): void {
     const slice = chunk.subarray(0, this.#bucket.slice);
-    const send = (): void => {
+    this.#when(this.#bucket.take(slice.length), () => {
       this.push(slice);
       if (slice.length === chunk.length) done();
       else this.#pass(chunk.subarray(slice.length), done);
-    };
-    const wait = this.#bucket.take(slice.length);
+    });
+  }
+
+  #when(place: number, send: () => void): void {
+    const wait = this.#bucket.wait(place);
     if (wait < 1) send();
-    else this.#timer = setTimeout(send, wait);
+    else this.#timer = setTimeout(() => this.#when(place, send), Math.min(wait, LONGEST_WAIT));
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {

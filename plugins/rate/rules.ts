@@ -85,9 +85,11 @@ export class Rules {
   readonly #own: readonly Rule[];
   readonly #file: string | undefined;
   #read: readonly Rule[] = [];
-  #changed = -1;
+  /** Of the file whose rules count. */
+  #taken = -1;
+  #fault = '';
   #looked = Number.NEGATIVE_INFINITY;
-  /** Told once for each state of the file. */
+  /** Told once for each fault, and again when it has been mended meanwhile. */
   onFault: (reason: string) => void = () => {};
 
   constructor(own: readonly Rule[], file: string | undefined) {
@@ -108,15 +110,13 @@ export class Rules {
   #look(file: string): void {
     try {
       const { mtimeMs } = statSync(file);
-      if (mtimeMs === this.#changed) return;
-      this.#changed = mtimeMs;
-      this.#read = parseRules(readFileSync(file, 'utf8'));
+      if (mtimeMs !== this.#taken) this.#read = parseRules(readFileSync(file, 'utf8'));
+      this.#taken = mtimeMs;
+      this.#fault = '';
     } catch (error) {
       const reason = `${file}: ${(error as Error).message}`;
       if (this.#fault !== reason) this.onFault(reason);
       this.#fault = reason;
     }
   }
-
-  #fault = '';
 }

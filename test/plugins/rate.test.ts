@@ -1,10 +1,11 @@
 /** `rate+…`: as fast as the rules say, for all connections of a link together, and differently as soon as they are changed. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { renameSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { layerSuite } from '../../compliance/index.ts';
-import { Bucket } from '../../plugins/rate/bucket.ts';
+import { Bucket, Limiter } from '../../plugins/rate/bucket.ts';
 import rate from '../../plugins/rate/index.ts';
 import { Rules, parseRate, parseRule, parseRules, rateAt } from '../../plugins/rate/rules.ts';
 import { Scope, assertNothingLeaks } from '../support/scope.ts';
@@ -48,8 +49,63 @@ describe('rules', () => {
 
 it('a bucket gives all who ask for bytes together no more than its rate', () => {
   const bucket = new Bucket(() => 1_000_000);
-  const waits = Array.from({ length: 100 }, () => bucket.take(10_000, 1_000)); // a second's worth of a million bytes
+  const waits = Array.from({ length: 100 }, () => bucket.wait(bucket.take(10_000, 1_000), 1_000)); // a second's worth of a million bytes
   assert.ok(Math.abs((waits.at(-1) ?? 0) - 950) < 1, `${waits.at(-1)} ms for the last of a million bytes`);
+});
+
+it('what is owed to a bucket is bytes: at another rate it is another time', () => {
+  let bytes = 1_000;
+  const bucket = new Bucket(() => bytes);
+  const place = bucket.take(10_050, 1_000);
+  assert.equal(bucket.wait(place, 1_000), 10_000);
+  assert.equal(bucket.wait(place, 2_000), 9_000);
+  bytes = 100_000_000;
+  assert.ok(bucket.wait(place, 2_000) < 0.1, 'at once');
+  bytes = 500;
+  const later = bucket.take(1_000, 2_000);
+  assert.ok(Math.abs(bucket.wait(later, 2_000) - 20_000) < 1, 'and later again');
+  bytes = Number.POSITIVE_INFINITY;
+  assert.equal(bucket.wait(later, 2_000), 0);
+});
+
+it('a connection that waits behind others is let through when the rate has been raised', async (t) => {
+  let bytes = 1_000;
+  const bucket = new Bucket(() => bytes);
+  const limiters = Array.from({ length: 200 }, () => new Limiter(bucket)); // 50 bytes each: the last has to wait for 10 s
+  t.after(() => limiters.forEach((limiter) => void limiter.destroy()));
+  for (const limiter of limiters) limiter.write(Buffer.alloc(50));
+  bytes = 100_000_000;
+  const begin = performance.now();
+  await once(limiters.at(-1) as Limiter, 'data');
+  const seconds = (performance.now() - begin) / 1000;
+  assert.ok(seconds < 5, `${seconds} s`);
+});
+
+it('a file that is broken, mended and broken again is told twice', (t) => {
+  const file = join(new Scope(t).folder(), 'rates');
+  let time = 0;
+  t.mock.method(performance, 'now', () => (time += 1_000));
+  const told: string[] = [];
+  const rules = new Rules([], file);
+  rules.onFault = (reason) => told.push(reason);
+  for (const text of ['send=nonsense', 'send=5K', 'send=nonsense']) {
+    writeFileSync(file, text);
+    utimesSync(file, ++time, time); // two writes may fall into one tick of the clock
+    rules.rate('send');
+  }
+  assert.equal(told.length, 2, told.join('\n'));
+  assert.equal(rules.rate('send'), 5_000);
+  renameSync(file, `${file}.away`);
+  rules.rate('send');
+  renameSync(`${file}.away`, file);
+  writeFileSync(file, 'send=6K');
+  assert.equal(rules.rate('send'), 6_000);
+  renameSync(file, `${file}.away`);
+  rules.rate('send');
+  assert.deepEqual(
+    told.slice(2).map((reason) => /ENOENT/.test(reason)),
+    [true, true],
+  );
 });
 
 it('a file that is broken later leaves the rates as they were, and is told once', (t) => {
