@@ -23,7 +23,7 @@ export const ERRORS = {
     meaning: 'a token that cannot be read, is none, or may not be sent there',
   },
   SLUICE_PLUGIN: { exit: CONFIGURATION_REFUSED, meaning: 'a plugin that cannot be loaded or breaks the contract' },
-  SLUICE_LISTEN: { exit: OUR_FAILURE, meaning: 'a source could not be opened' },
+  SLUICE_LISTEN: { exit: OUR_FAILURE, meaning: 'a source could not be opened, or has ended by itself' },
   SLUICE_DIAL: { exit: OUR_FAILURE, meaning: 'a sink could not be reached or started' },
   SLUICE_DENIED: { exit: OUR_FAILURE, meaning: 'the far side, or this one, did not accept who asked' },
   SLUICE_CUT: { exit: OUR_FAILURE, meaning: 'a connection was cut before its end' },

@@ -50,6 +50,8 @@ const whispering = (log: CoreLog): CoreLog => ({
 export interface OpenTunnel {
   /** Resolves when it was stopped, and its sessions are over. */
   readonly done: Promise<void>;
+  /** Why its source has ended without having been asked to. */
+  readonly failure?: SluiceError | undefined;
   /** For one that is dialed: resolves when it is up for the first time, rejects where that is not waited for. */
   readonly up?: Promise<void>;
   /** Where it listens, as bound. */

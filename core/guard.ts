@@ -143,7 +143,7 @@ class Guard {
     );
     if (!isObject(listener) || typeof listener.address !== 'string' || typeof listener.closed?.then !== 'function')
       throw broken(this.#name, '"listen" must resolve with { address, closed }');
-    const closed = listener.closed.then(() => void (state.isClosed = true));
+    const closed = listener.closed.finally(() => void (state.isClosed = true));
     return { ...listener, closed };
   }
 

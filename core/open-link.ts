@@ -7,8 +7,8 @@ import { assertAccess, authorize } from './access.ts';
 import type { Admission } from './admission/admission.ts';
 import type { Turn } from './admission/commands.ts';
 import type { Address } from './address.ts';
-import { openDoor, type Door, type DoorHost } from './door.ts';
-import { SluiceError, reasonOf } from './errors.ts';
+import { openDoor, untilClosed, type Door, type DoorHost } from './door.ts';
+import { SluiceError } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type { Identities } from './identities.ts';
 import { explainRule, proofsWanted } from './proofs.ts';
@@ -39,11 +39,12 @@ export class OpenLink {
   readonly #stop: AbortController;
   readonly #intake: Intake;
   readonly #door: Door;
+  #failure: SluiceError | undefined;
 
   constructor(intake: Intake, door: Door, listener: Listener, stop: AbortController) {
     this.opened = intake.link;
     this.listener = listener;
-    this.done = untilOver(listener, door, intake, stop.signal);
+    this.done = this.#untilOver(door, intake, stop.signal);
     this.#intake = intake;
     this.#door = door;
     this.#stop = stop;
@@ -52,6 +53,11 @@ export class OpenLink {
   /** As it is now. */
   get link(): Link {
     return this.#intake.link;
+  }
+
+  /** Why its source has ended without having been asked to. */
+  get failure(): SluiceError | undefined {
+    return this.#failure;
   }
 
   /** For connections from now on: another sink, other rules. The source stays. */
@@ -73,6 +79,16 @@ export class OpenLink {
 
   stopListening(): void {
     this.#stop.abort();
+  }
+
+  /** A source that serves once closes by itself: its one session goes on. So do those of a source that has failed. */
+  async #untilOver(door: Door, intake: Intake, stopped: AbortSignal): Promise<Outcome | undefined> {
+    this.#failure = await untilClosed(intake, this.listener, stopped);
+    if (!stopped.aborted) await Promise.race([once(stopped, 'abort'), door.over()]);
+    await door.drain();
+    const last = await intake.over();
+    await door.end(new SluiceError('SLUICE_STOPPED', 'the gateway was stopped'));
+    return last;
   }
 }
 
@@ -207,21 +223,4 @@ export async function openLink(link: Link, context: LinkContext): Promise<OpenLi
   });
   for (const sentence of explainLink(link)) log.debug('cannot carry', { what: sentence });
   return new OpenLink(intake, door, listener, stop);
-}
-
-/** A source that serves once closes by itself: its one session goes on. */
-async function untilOver(
-  listener: Listener,
-  door: Door,
-  intake: Intake,
-  stopped: AbortSignal,
-): Promise<Outcome | undefined> {
-  await listener.closed.catch((error: unknown) =>
-    intake.log.error('the source did not close cleanly', { reason: reasonOf(error) }),
-  );
-  if (!stopped.aborted) await Promise.race([once(stopped, 'abort'), door.over()]);
-  await door.drain();
-  const last = await intake.over();
-  await door.end(new SluiceError('SLUICE_STOPPED', 'the gateway was stopped'));
-  return last;
 }

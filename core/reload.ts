@@ -52,13 +52,14 @@ export class ConfiguredLinks {
     for (const link of links) this.#open.set(link.name, await this.#gateway.open(link));
   }
 
-  /** Resolves when no link is left. */
-  async over(): Promise<void> {
+  /** Resolves when no link is left; with why the source of one has ended without having been asked to. */
+  async over(): Promise<SluiceError | undefined> {
     for (;;) {
       const before = [...this.#open.values()];
       await Promise.all(before.map(({ done }) => done));
       await this.#applying.catch(() => {}); // a source may be closed to be opened anew
-      if ([...this.#open.values()].every((link) => before.includes(link))) return;
+      const now = [...this.#open.values()];
+      if (now.every((link) => before.includes(link))) return now.find(({ failure }) => failure !== undefined)?.failure;
     }
   }
 
@@ -126,7 +127,7 @@ export class ConfiguredLinks {
       }
     } catch (error) {
       for (const open of opened) await stopListening(open);
-      for (const open of closed)
+      for (const open of closed.filter(({ failure }) => failure === undefined))
         this.#open.set(open.opened.name, await this.#gateway.open(before.get(open) ?? open.link));
       throw error;
     }
@@ -149,11 +150,12 @@ export class ConfiguredLinks {
   }
 }
 
+/** A source that has failed is not: it is opened anew. */
 const isSame = ([open, link]: readonly [OpenLink, Link]): boolean =>
-  isDeepStrictEqual(shapeOf(open.opened.source), shapeOf(link.source));
+  open.failure === undefined && isDeepStrictEqual(shapeOf(open.opened.source), shapeOf(link.source));
 
 async function stopListening(open: OpenLink): Promise<OpenLink> {
   open.stopListening();
-  await open.listener.closed;
+  await open.listener.closed.catch(() => {}); // the link itself tells
   return open;
 }

@@ -69,6 +69,7 @@ async function acceptOnce(fd: number, name: string, context: ListenContext): Pro
   return {
     address: `${name} (a connection)`,
     reach: localAddress === undefined ? 'local' : reachOf(localAddress),
+    servesOnce: true,
     closed: new Promise((resolve) => setImmediate(resolve)),
   };
 }

@@ -118,7 +118,7 @@ export async function runLink(source: string, sink: string, flags: LinkFlags, le
   progress?.stop();
   const status = await signalled.status();
   if (level !== undefined && status === undefined) tellFailure(outcome);
-  return status ?? statusOf(outcome, link.once);
+  return status ?? opened.failure?.exit ?? statusOf(outcome, link.once);
 }
 
 /** What a command that stands in for ssh says of its own failure: one line. */

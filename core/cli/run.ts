@@ -96,7 +96,8 @@ export async function runGateway(flags: ConfigFlags): Promise<number> {
     await files.start(tokenFiles(loaded.identities));
     const count = { links: loaded.links.length, tunnels: tunnelsOf(plans).length || undefined };
     log.info('running', { config: file, ...count });
-    await Promise.all([links.over(), tunnels.over()]);
+    const failures = await Promise.all([links.over(), tunnels.over()]);
+    return (await signalled.status()) ?? failures.find((one) => one !== undefined)?.exit ?? 0;
   } catch (error) {
     await gateway.close(0);
     const status = await signalled.status(); // it was stopped while it started: that is no failure
@@ -105,5 +106,4 @@ export async function runGateway(flags: ConfigFlags): Promise<number> {
   } finally {
     files.stop();
   }
-  return (await signalled.status()) ?? 0;
 }

@@ -86,20 +86,23 @@ export class ConfiguredTunnels {
     return applying;
   }
 
-  /** Resolves when none is left. */
-  async over(): Promise<void> {
+  /** Resolves when none is left; with why the source of one has ended without having been asked to. */
+  async over(): Promise<SluiceError | undefined> {
     for (;;) {
       const before = [...this.#running.values()];
       await Promise.all(before.map(({ open }) => open.done));
       await this.#applying;
-      if ([...this.#running.values()].every((one) => before.includes(one))) return;
+      const now = [...this.#running.values()];
+      if (now.every((one) => before.includes(one)))
+        return now.find(({ open }) => open.failure !== undefined)?.open.failure;
     }
   }
 
   async #apply(wanted: readonly Wanted[]): Promise<void> {
     const keys = new Map(wanted.map((one) => [one.key, one]));
     for (const [key, running] of this.#running)
-      if (!isDeepStrictEqual(keys.get(key)?.shape, running.shape)) await this.#close(key, running);
+      if (running.open.failure !== undefined || !isDeepStrictEqual(keys.get(key)?.shape, running.shape))
+        await this.#close(key, running);
     for (const one of wanted) {
       const running = this.#running.get(one.key);
       if (running !== undefined) {

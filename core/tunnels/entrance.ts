@@ -4,14 +4,14 @@
  */
 import { allows } from '../access.ts';
 import type { Address } from '../address.ts';
-import { openDoor, type Door, type DoorContext, type DoorHost } from '../door.ts';
-import { SluiceError, reasonOf } from '../errors.ts';
+import { openDoor, untilClosed, type Door, type DoorContext, type DoorHost } from '../door.ts';
+import { SluiceError } from '../errors.ts';
 import type { OpenTunnel } from '../gateway.ts';
 import type { CoreLog } from '../log.ts';
 import { explainRule, proofsWanted, type ProofsOf } from '../proofs.ts';
 import type { OpenRequest, Session } from '../session/session.ts';
 import type { Far } from '../session/listener.ts';
-import type { Identity, Inbound, Listener, Proof } from '../../plugins/contract/index.ts';
+import type { Identity, Inbound, Proof } from '../../plugins/contract/index.ts';
 import { rememberOrigin } from './origins.ts';
 import type { FarEnd, Tunnel } from './tunnel.ts';
 
@@ -126,9 +126,14 @@ export async function openEntrance(
   const { door, listener } = await openDoor(entrance, context, stop);
   const allow = explainRule(entrance, (name) => context.identities().proofsOf(name));
   log.info('listening', { source: listener.address, allow, ...(listener.dial && { dial: listener.dial }) });
+  let failure: SluiceError | undefined;
+  const closed = untilClosed(entrance, listener, stop.signal).then((reason) => (failure = reason));
   return {
     address: listener.address,
-    done: over(listener, door, log, stop.signal),
+    done: closed.then(() => over(door, stop.signal)),
+    get failure() {
+      return failure;
+    },
     stop: () => stop.abort(),
     listener,
     update: (waiting) => entrance.update(waiting),
@@ -137,11 +142,8 @@ export async function openEntrance(
   };
 }
 
-/** A source that serves once closes by itself: its one session goes on. */
-async function over(listener: Listener, door: Door, log: CoreLog, stopped: AbortSignal): Promise<void> {
-  await listener.closed.catch((error: unknown) =>
-    log.error('the source did not close cleanly', { reason: reasonOf(error) }),
-  );
+/** A source that serves once closes by itself: its one session goes on. So do those of a source that has failed. */
+async function over(door: Door, stopped: AbortSignal): Promise<void> {
   const stop = stopped.aborted
     ? Promise.resolve()
     : new Promise((resolve) => stopped.addEventListener('abort', resolve));

@@ -10,7 +10,7 @@
  *    concerns nobody else.
  * 3. For each accepted connection the core calls `dial` of the sink (or `adopt`, below), then moves the bytes.
  * 4. To stop a listener the core aborts `signal`: no `accept` follows, accepted connections live on, and `closed`
- *    resolves when nothing of the listener is left.
+ *    resolves when nothing of the listener is left. One that ends without having been asked to has failed.
  *
  * Rules that no type checker enforces:
  * - `accept` is synchronous; the core owns the connection from that call on. If `handle` is set nothing was read.
@@ -137,7 +137,12 @@ export interface Listener {
    * connections from then on; until then, and if it rejects, nothing has changed.
    */
   renew?(): Promise<() => void>;
-  /** Resolves when the listener has freed all that was its own. */
+  /** It is one connection that came with the process (systemd's `Accept=yes`): no other comes, and it closes without a signal. */
+  readonly servesOnce?: true;
+  /**
+   * Resolves after the signal, when the listener has freed all that was its own. Rejects where it cannot go on, with an Error
+   * that says why: its link is over then, which is a failure, and what it has accepted lives on.
+   */
   readonly closed: Promise<void>;
 }
 
