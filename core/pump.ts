@@ -20,6 +20,8 @@ export interface Meter {
   bytes: number;
   /** Called for each chunk read and each write completed. */
   progress: () => void;
+  /** Looks at the first bytes: what it refuses is not written, and nothing is read after it. */
+  readonly refuses?: (first: Buffer) => boolean;
 }
 
 /** Starts moving bytes; the caller watches both streams for their ends and errors. */
@@ -41,6 +43,10 @@ export function pumpStream(from: Duplex, to: Duplex, meter: Meter): void {
     });
   };
   from.on('data', (chunk: Buffer) => {
+    if (meter.bytes === 0 && meter.refuses?.(chunk)) {
+      from.pause();
+      return;
+    }
     meter.bytes += chunk.length;
     meter.progress();
     if (!to.writable) return;
@@ -125,6 +131,10 @@ class SocketPump implements Reader {
 
   /** Returns whether to read on. */
   #write(block: Buffer, count: number): boolean {
+    if (this.#meter.bytes === 0 && this.#meter.refuses?.(block.subarray(0, count))) {
+      giveBack(block);
+      return false;
+    }
     if (count >= MODEST) this.#isModest = false;
     this.#meter.bytes += count;
     this.#meter.progress();

@@ -40,6 +40,8 @@ export interface RelayOptions {
   readonly idleAfterEnd: number;
   /** Resolves when the source has been shown all that the sink says beside its data: its status comes after that. */
   readonly diagnosed?: Promise<void>;
+  /** Looks at the first bytes of the sink: what it returns cuts the relay, and the source gets none of them. */
+  readonly refuses?: (first: Buffer) => SluiceError | undefined;
 }
 
 /** Frees a connection the hard way; a transport whose `abort` throws does not keep its descriptor. */
@@ -75,6 +77,8 @@ export class Relay {
   readonly #over = Promise.withResolvers<Cut | undefined>();
   /** Resolves when `abort` is called; also after both ends, while a command still works. */
   readonly #stopped = Promise.withResolvers<Cut>();
+  /** At once: an end that comes before the cut is made is not passed on. */
+  #isAborted = false;
   #lastProgress = performance.now();
   #idleTimer: NodeJS.Timeout | undefined;
 
@@ -83,15 +87,25 @@ export class Relay {
       this.#lastProgress = performance.now();
     };
     this.toSink = { bytes: 0, progress };
-    this.toSource = { bytes: 0, progress };
+    const { refuses } = options;
+    this.toSource = { bytes: 0, progress, ...(refuses && { refuses: this.#refusing(refuses) }) };
     this.#inbound = inbound;
     this.#outbound = outbound;
     this.#idleAfterEnd = options.idleAfterEnd;
     this.#diagnosed = options.diagnosed ?? Promise.resolve();
   }
 
+  #refusing(refuses: NonNullable<RelayOptions['refuses']>): (first: Buffer) => boolean {
+    return (first) => {
+      const reason = refuses(first);
+      if (reason !== undefined) this.abort(reason);
+      return reason !== undefined;
+    };
+  }
+
   /** Cuts both sides; `run` resolves soon after. */
   abort(reason: SluiceError): void {
+    this.#isAborted = true;
     this.#over.resolve({ by: 'us', reason });
     this.#stopped.resolve({ by: 'us', reason });
   }
@@ -114,7 +128,7 @@ export class Relay {
       failure ??= error;
     });
     stream.once('end', () => {
-      if (other.writable) other.end();
+      if (other.writable && !this.#isAborted) other.end();
       this.#startIdleWatch();
     });
     stream.once('finish', () => this.#check());

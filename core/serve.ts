@@ -11,7 +11,7 @@ import { LIMITS } from './limits.ts';
 import type { Link } from './link.ts';
 import type { CoreLog } from './log.ts';
 import { protocolsOf, reach, tokenFor, type ReachContext } from './sessions.ts';
-import { watchForGreeting } from './wrong-door.ts';
+import { refusesGreeting } from './wrong-door.ts';
 import { readSecretAt, readToken, type TokenReference } from './token.ts';
 import { Relay, abortConnection, type Outcome } from './relay.ts';
 import type { Variables } from './tunnels/within-reach.ts';
@@ -85,8 +85,11 @@ export function serve(link: Link, general: Address, inbound: Inbound, given: Ser
     const via = viaOf(sink);
     log.info('opened', { sink: outbound.peer.address, ...(via !== undefined && { via }) });
     const diagnosed = carryDiagnostics(outbound.diagnostics, inbound.diagnostics, log);
-    relay = new Relay(inbound, outbound, { idleAfterEnd: link.idleAfterEnd ?? usualIdle(inbound), diagnosed });
-    if (link.once && sink.session === 'never') watchForGreeting(inbound.stream, sink, (reason) => relay?.abort(reason));
+    relay = new Relay(inbound, outbound, {
+      idleAfterEnd: link.idleAfterEnd ?? usualIdle(inbound),
+      diagnosed,
+      ...(link.once && sink.session === 'never' && { refuses: refusesGreeting(sink) }),
+    });
     const onStop = (): void => relay?.abort(stop.signal.reason as SluiceError);
     if (stop.signal.aborted) onStop();
     stop.signal.addEventListener('abort', onStop, { once: true });

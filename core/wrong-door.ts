@@ -2,12 +2,11 @@
  * A plain dial that comes to a source of sessions is told so in words, which are for a person and no data: a program that
  * reads them from a stand-in's output would take them for the reply, and their end for success.
  */
-import type { Duplex } from 'node:stream';
 import type { Address } from './address.ts';
 import { SluiceError } from './errors.ts';
 import { WRONG_DOOR } from './session/wrong-door.ts';
 
-const isGreeting = (chunk: unknown): boolean => Buffer.isBuffer(chunk) && chunk.equals(Buffer.from(WRONG_DOOR));
+const GREETING = Buffer.from(WRONG_DOOR);
 
 const describe = ({ text, transport }: Address): SluiceError => {
   const remedy = transport.literal
@@ -19,16 +18,8 @@ const describe = ({ text, transport }: Address): SluiceError => {
   );
 };
 
-/**
- * Looks at the first chunk that is written to `stream`, and holds it back if it is the greeting.
- *
- * @param refuse is to cut the connection; the write never completes
- */
-export function watchForGreeting(stream: Duplex, sink: Address, refuse: (reason: SluiceError) => void): void {
-  const write = stream._write.bind(stream);
-  stream._write = (chunk, encoding, done) => {
-    stream._write = write;
-    if (isGreeting(chunk)) refuse(describe(sink));
-    else write(chunk, encoding, done);
-  };
-}
+/** Why the first bytes of a sink are not for the source, if they are the greeting. */
+export const refusesGreeting =
+  (sink: Address) =>
+  (first: Buffer): SluiceError | undefined =>
+    first.equals(GREETING) ? describe(sink) : undefined;

@@ -17,16 +17,17 @@ interface More {
   readonly inbound?: Partial<Inbound>;
   readonly outbound?: Partial<Outbound>;
   readonly idleAfterEnd?: number;
+  readonly refuses?: (first: Buffer) => SluiceError | undefined;
 }
 
 /** A relay over memory: `client` and `server` are what its two peers hold, `source` and `sink` what it holds itself. */
-function relayInMemory({ inbound, outbound, idleAfterEnd = 60_000 }: More = {}) {
+function relayInMemory({ inbound, outbound, idleAfterEnd = 60_000, refuses }: More = {}) {
   const [client, source] = duplexPair({ allowHalfOpen: true });
   const [server, sink] = duplexPair({ allowHalfOpen: true });
   const relay = new Relay(
     { stream: source, peer: { address: 'client' }, ...inbound },
     { stream: sink, peer: { address: 'server' }, ...outbound },
-    { idleAfterEnd },
+    { idleAfterEnd, ...(refuses && { refuses }) },
   );
   return { client, server, source, sink, relay, outcome: relay.run() };
 }
@@ -110,6 +111,51 @@ it('takes a source that is gone before the reply reached it for a cut, though it
   source.destroy();
   const { how, by } = await outcome;
   assert.deepEqual({ how, by, sink: sink.destroyed }, { how: 'cut', by: 'source', sink: true });
+});
+
+const unwanted = new SluiceError('SLUICE_DIAL', 'not for you');
+const refuses = (first: Buffer): SluiceError | undefined => (first.toString() === 'words' ? unwanted : undefined);
+
+for (const [what, more] of [
+  ['and their end', undefined],
+  ['and whatever comes after them', 'more'],
+] as const)
+  it(`keeps first bytes that are refused from the source, ${what}, and cuts`, async () => {
+    const { client, server, relay, outcome } = relayInMemory({ refuses });
+    const seen: string[] = [];
+    client.on('data', (chunk: Buffer) => seen.push(chunk.toString())).once('end', () => seen.push('end'));
+    server.cork(); // both are there when the first is read
+    server.write('words');
+    server.end(more);
+    server.uncork();
+    const { how, by, reason } = await outcome;
+    assert.deepEqual([how, by, reason, seen, relay.toSource.bytes], ['cut', 'us', unwanted, [], 0]);
+  });
+
+it('looks at the first bytes only', async () => {
+  const { client, server, outcome } = relayInMemory({ refuses });
+  server.resume().write('other ');
+  client.end();
+  await once(client, 'data').then(([chunk]) => assert.equal(String(chunk), 'other '));
+  server.end('words');
+  assert.equal(await textOf(client), 'words');
+  assert.equal((await outcome).how, 'ended');
+});
+
+it('keeps them from the source where a socket is read into blocks, too', async (t) => {
+  const scope = new Scope(t);
+  const { accepted: sink, client: server } = await socketPair(scope);
+  const { accepted: source, client } = await socketPair(scope);
+  const relay = new Relay(
+    { stream: source, peer: { address: 'client' } },
+    { stream: sink, peer: { address: 'server' } },
+    { idleAfterEnd: 0, refuses },
+  );
+  let came = 0;
+  client.on('data', (chunk: Buffer) => (came += chunk.length));
+  server.end('words');
+  const { how, reason } = await relay.run();
+  assert.deepEqual([how, reason, came], ['cut', unwanted, 0]);
 });
 
 for (const side of ['source', 'sink'] as const) {
