@@ -88,13 +88,14 @@ export async function loadText(
   const identities = readIdentityEntries(configuration.identities, folder);
   const hosts = readHosts(configuration.hosts, folder, registry, forHosts);
   const identified = Object.keys(configuration.identities ?? {});
-  const tunnels = readTunnels(configuration.tunnels, { folder, registry, known: identified });
   const names = Object.keys(configuration.tunnels ?? {});
+  const assertKnownTunnel = (address: Address): void => assertTunnel(address, names);
+  const tunnels = readTunnels(configuration.tunnels, { folder, registry, known: identified, assertKnownTunnel });
   const links = readLinks(configuration.links ?? [], {
     folder,
     registry,
     known: [...identified, ...tunnels.plans.dialing.flatMap(({ identity }) => identity?.name ?? [])],
-    assertKnownTunnel: (address) => assertTunnel(address, names),
+    assertKnownTunnel,
     taken: placesOf(tunnels.plans),
   });
   const wrong = [...identities.mistakes, ...hosts.mistakes, ...tunnels.mistakes, ...links.mistakes];

@@ -23,6 +23,8 @@ export interface TunnelsContext {
   readonly registry: Registry;
   /** Names of `identities`. */
   readonly known: readonly string[];
+  /** Looks at an address that was read: a tunnel may run through another. @throws Error for one that is not there */
+  readonly assertKnownTunnel: (address: Address) => void;
 }
 
 type Waits = Waiting & { readonly source: Address };
@@ -34,14 +36,16 @@ function readTunnel(
   attempts: Attempts,
   context: TunnelsContext,
 ): DialingPlan | Waits | undefined {
-  const { folder, registry, known } = context;
+  const { folder, registry, known, assertKnownTunnel } = context;
   const { wait, token, proxy, resume, heartbeat, dial, listen, allow } = entry;
   const tunnel = new Tunnel(name, wait === 'off' ? 0 : (parseDuration(wait ?? '') ?? LIMITS.tunnelWait));
   const terms = { ...(resume !== undefined && { resume }), ...(heartbeat !== undefined && { heartbeat }) };
   const read = (path: readonly PropertyKey[], endpoint: Endpoint, role: 'source' | 'sink', extra: object) =>
-    attempts.try([name, ...path], () =>
-      readEndpoint(endpoint, role, folder, registry, { extra: { ...extra }, session: 'always' }),
-    );
+    attempts.try([name, ...path], () => {
+      const address = readEndpoint(endpoint, role, folder, registry, { extra: { ...extra }, session: 'always' });
+      assertKnownTunnel(address);
+      return address;
+    });
   if (listen !== undefined) {
     for (const key of ['token', 'proxy'] as const)
       attempts.try([name, key], () => assertAbsent(entry[key], `"${key}" is for a tunnel that dials`));
