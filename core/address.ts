@@ -12,6 +12,7 @@
  */
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
+import { withoutSecrets, withoutSecretsOf } from './address-secrets.ts';
 import { SluiceError, reasonOf } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import { OptionError, readOptions } from './options.ts';
@@ -76,16 +77,15 @@ export interface Address extends SessionTerms {
   readonly text: string;
 }
 
-/** Values that may be secrets, in a text that could not be read yet; where one is kept is none. */
-const SECRETS =
-  /([?&](?:(?:token|header|query|proxy-auth)=(?!(?:file|env|credential):)|proxy=(?=[^&]*(?:@|%40))))[^&]*/gi;
-
-/** `//user:password@` of a URL, wherever it stands. */
-const USER_INFO = /\/\/[^/?&@\s]*:[^/?&@\s]*@/g;
-
-function refuse(text: string, why: string, cause?: unknown): SluiceError {
-  const shown = text.replace(SECRETS, '$1***').replace(USER_INFO, '//***@');
-  return new SluiceError('SLUICE_ADDRESS', `address ${JSON.stringify(shown)}: ${why}`, { cause });
+/** @param more what is known beyond the text: how the address is shown, and the values of options that are secret */
+function refuse(
+  written: string,
+  why: string,
+  cause?: unknown,
+  { shown = written, secrets = [] }: { shown?: string; secrets?: readonly unknown[] } = {},
+): SluiceError {
+  const reason = withoutSecretsOf(written, secrets, why);
+  return new SluiceError('SLUICE_ADDRESS', `address ${JSON.stringify(withoutSecrets(shown))}: ${reason}`, { cause });
 }
 
 function decode(text: string, whole: string): string {
@@ -145,6 +145,14 @@ function isSecret([key, value]: Parts['pairs'][number], { options }: Transport):
   const secret = Object.hasOwn(options, key) ? options[key]?.secret : undefined;
   return secret === 'user-info' ? value.includes('@') : secret === true;
 }
+
+/** What was given beside the text and is secret. */
+const secretValues = ({ extra, overrides }: AddressContext, { options }: Transport): unknown[] =>
+  [extra, overrides].flatMap((given) =>
+    Object.entries(given ?? {}).flatMap(([key, value]) =>
+      Object.hasOwn(options, key) && options[key]?.secret === true ? [value] : [],
+    ),
+  );
 
 /** The text of an address for logs and messages. */
 function showAddress(parts: Parts, text: string, registry: Registry): string {
@@ -236,7 +244,8 @@ export function parseAddress(written: string, context: AddressContext): Address 
   } catch (error) {
     if (SluiceError.is(error)) throw error;
     const usage = error instanceof OptionError ? '' : ` (${transport.grammar})`;
-    throw refuse(text, `${reasonOf(error)}${usage}`, error);
+    const secrets = secretValues(context, transport);
+    throw refuse(written, `${reasonOf(error)}${usage}`, error, { shown: text, secrets });
   }
 }
 
