@@ -5,6 +5,7 @@
  */
 import type { Readable, Writable } from 'node:stream';
 import { LIMITS } from './limits.ts';
+import { tokenBucket } from './token-bucket.ts';
 import type { Log } from '../plugins/contract/index.ts';
 
 /** Resolves when all of it has been taken, or nobody is there to take it; never rejects. */
@@ -33,24 +34,10 @@ const taken = (to: Writable): Promise<void> =>
     ? new Promise((resolve) => to.once('close', resolve).write(Buffer.alloc(0), () => resolve()))
     : Promise.resolve();
 
-/** Bytes that may be logged now: `diagnosticsBurst` at once, `diagnosticsRate` per second after that. */
-function tokenBucket(): (bytes: number) => boolean {
-  let tokens: number = LIMITS.diagnosticsBurst;
-  let filled = performance.now();
-  return (bytes) => {
-    const now = performance.now();
-    tokens = Math.min(LIMITS.diagnosticsBurst, tokens + ((now - filled) / 1000) * LIMITS.diagnosticsRate);
-    filled = now;
-    if (tokens < bytes) return false;
-    tokens -= bytes;
-    return true;
-  };
-}
-
 /** Line by line. A command that carries our own session (an ssh) is heard at `warn`: what it says is about its trouble. */
 export function logLines(from: Readable, log: Log, level: 'info' | 'warn' = 'info'): void {
   from.on('error', () => {});
-  const take = tokenBucket();
+  const take = tokenBucket({ perSecond: LIMITS.diagnosticsRate, burst: LIMITS.diagnosticsBurst });
   let partial = '';
   let dropped = 0;
   const say = (line: string): void => {
@@ -77,6 +64,14 @@ export function logLines(from: Readable, log: Log, level: 'info' | 'warn' = 'inf
   });
 }
 
+const cost = (text: string): number => Buffer.byteLength(JSON.stringify(text));
+
+/** Each in so many bytes as the log will write. */
 function* pieces(line: string): Generator<string> {
-  for (let at = 0; at < line.length; at += LIMITS.diagnosticsLine) yield line.slice(at, at + LIMITS.diagnosticsLine);
+  for (let at = 0; at < line.length;) {
+    let size: number = LIMITS.diagnosticsLine;
+    while (cost(line.slice(at, at + size)) > LIMITS.diagnosticsLine) size = Math.floor(size / 2);
+    yield line.slice(at, at + size);
+    at += size;
+  }
 }

@@ -55,8 +55,13 @@ export const LIMITS = {
   /** Bytes that may so wait in the whole process before each writable gets only the next number: 64 peers that do not read. */
   writeAheadOfAll: 64 * 1024 * 1024,
   scarceWriteAhead: 64 * 1024,
-  /** Bytes of one line of a command's standard error in the log; longer lines are broken. */
-  diagnosticsLine: 4 * 1024,
+  /** Lines of the log in a second, twice as many at once, for what is usual and for warnings each; ms between summaries of the rest. */
+  logRate: 200,
+  logSummary: 10_000,
+  /** Bytes of a line of the log; longer values are cut. */
+  logLine: 4 * 1024,
+  /** Bytes of one line of a command's standard error in the log, where the rest of the line has room beside it; longer lines are broken. */
+  diagnosticsLine: 3.5 * 1024,
   /** Bytes of standard error that one command may log at once, and per second after that; the rest is counted. */
   diagnosticsBurst: 64 * 1024,
   diagnosticsRate: 16 * 1024,

@@ -7,6 +7,7 @@ import { styleText } from 'node:util';
 import type { Writable } from 'node:stream';
 import { reasonOf } from './errors.ts';
 import { LIMITS } from './limits.ts';
+import { fitted, floodGate } from './log-flood.ts';
 import type { Fields, Log } from '../plugins/contract/index.ts';
 
 export type LogFormat = 'text' | 'json';
@@ -89,9 +90,17 @@ export const processLog = (): CoreLog => adapt(getLogger('sluice'));
 /** One log a process: the library's configuration is global. */
 export function createLog({ level, format, colour, output, beforeLine }: LogOptions): CoreLog {
   const write = lineWriter(output);
+  const toLine = format === 'json' ? jsonLinesFormatter : (record: LogRecord) => textLine(record, colour);
+  let isSummary = false;
+  const passes = floodGate((count) => {
+    isSummary = true;
+    getLogger('sluice').warn('log lines left out', { count, seconds: LIMITS.logSummary / 1000, limit: LIMITS.logRate });
+    isSummary = false;
+  });
   const sink = (record: LogRecord): void => {
+    if (level !== 'debug' && !isSummary && !passes(record.level)) return; // who asks for all of it gets it
     beforeLine?.();
-    write(format === 'json' ? jsonLinesFormatter(record) : textLine(record, colour));
+    write(fitted(record, toLine));
   };
   configureSync({
     reset: true,
