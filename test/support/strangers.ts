@@ -14,7 +14,7 @@ import type { Link } from '../../core/link.ts';
 import { Registry } from '../../core/registry.ts';
 import { greetAsDialer } from '../../core/session/handshake.ts';
 import { Session } from '../../core/session/session.ts';
-import { hashToken } from '../../core/token.ts';
+import { hashToken } from '../../core/token-hash.ts';
 import { ConfiguredTunnels } from '../../core/tunnels/configured.ts';
 import type { Inbound, ListenContext, Transport } from '../../plugins/contract/index.ts';
 import { RecordedLog } from './gateway.ts';
