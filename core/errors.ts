@@ -29,7 +29,7 @@ export const ERRORS = {
   SLUICE_CUT: { exit: OUR_FAILURE, meaning: 'a connection was cut before its end' },
   SLUICE_IDLE: { exit: OUR_FAILURE, meaning: 'one direction had ended and the other was silent for too long' },
   SLUICE_STOPPED: { exit: OUR_FAILURE, meaning: 'the gateway was stopped before the connection ended' },
-  SLUICE_BUSY: { exit: OUR_FAILURE, meaning: 'the limit of connections is reached' },
+  SLUICE_BUSY: { exit: OUR_FAILURE, meaning: 'a limit of connections or commands is reached' },
   SLUICE_USAGE: { exit: OUR_FAILURE, meaning: 'a command line that cannot be understood' },
   SLUICE_INTERNAL: { exit: INTERNAL, meaning: 'a fault of Sluice itself; please report it' },
 } as const;
