@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { defineTransport } from 'sluice/plugin';
+import { KeptProgram } from './kept.ts';
 import { startManaged, type Managed } from './managed.ts';
 import { connectBySocks } from './socks.ts';
 
@@ -91,25 +92,30 @@ export default defineTransport({
     await once(server.listen(0, '127.0.0.1'), 'listening');
     server.on('error', (error) => log.warn('accept failed', { reason: error.message }));
     const folder = state ?? join(folders.state, 'pt', `${transport}-${host}-${port}`);
-    const managed = await startManaged(program, transport, folder, {
-      TOR_PT_SERVER_TRANSPORTS: transport,
-      TOR_PT_SERVER_BINDADDR: `${transport}-${host.includes(':') ? `[${host}]` : host}:${port}`,
-      TOR_PT_ORPORT: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    }).catch((error: unknown) => {
+    const start = (at: number): Promise<Managed> =>
+      startManaged(program, transport, folder, {
+        TOR_PT_SERVER_TRANSPORTS: transport,
+        TOR_PT_SERVER_BINDADDR: `${transport}-${host.includes(':') ? `[${host}]` : host}:${at}`,
+        TOR_PT_ORPORT: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+      });
+    const managed = await start(port).catch((error: unknown) => {
       server.close();
       throw error;
     });
+    const kept = new KeptProgram(managed, () => start(portOf(managed.address)), log);
     /** The program cannot stop listening alone: it goes on until its last connection is over, and nobody new is let in. */
-    const stop = async (): Promise<void> => {
-      if (!signal.aborted) await Promise.race([once(signal, 'abort'), managed.ended]);
-      if (!signal.aborted) log.error('the program of the pluggable transport has ended', { program });
-      const unused = once(server.close(), 'close').then(() => managed.stop());
-      if (open === 0) await unused;
+    const keep = async (): Promise<void> => {
+      try {
+        await kept.keep(signal);
+      } finally {
+        const unused = once(server.close(), 'close').then(() => kept.stop());
+        if (open === 0) await unused;
+      }
     };
     const args = (managed.args ?? '').split(',').filter((one) => one !== '');
     const query = args.map((one) => `&arg=${one.replaceAll(/[%&#]/g, encodeURIComponent)}`).join('');
     const bound = `pt://${managed.address}`;
-    return { address: bound, reach: reachOf(host), dial: `${bound}?transport=${transport}${query}`, closed: stop() };
+    return { address: bound, reach: reachOf(host), dial: `${bound}?transport=${transport}${query}`, closed: keep() };
   },
 
   async dial({ host, port, transport, program, arg, client }, { signal, folders }) {

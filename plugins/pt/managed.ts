@@ -11,6 +11,8 @@ type Program = ChildProcessByStdio<Writable, Readable, null>;
 
 /** ms until it has said where it listens; making keys takes some. */
 const PATIENCE = 8_000;
+/** ms from TERM to KILL. */
+const KILL_AFTER = 3_000;
 
 export interface Method {
   /** `127.0.0.1:port`, where it listens. */
@@ -20,8 +22,8 @@ export interface Method {
 }
 
 export interface Managed extends Method {
-  /** Resolves when the program has ended. */
-  readonly ended: Promise<void>;
+  /** Resolves with how the program has ended. */
+  readonly ended: Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -40,6 +42,9 @@ export function readLine(line: string, transport: string): Method | undefined {
   return word === 'SMETHOD' ? { address: rest[0] ?? '', args } : undefined;
 }
 
+const describeEnd = (status: number | null, signal: NodeJS.Signals | null): string =>
+  signal === null ? `it ended with status ${status}` : `it was killed by ${signal}`;
+
 /** Starts the program. @throws Error if it does not come up; then nothing is left of it */
 export async function startManaged(
   program: string,
@@ -57,11 +62,15 @@ export async function startManaged(
   };
   const child: Program = spawn(program, [], { env, stdio: ['pipe', 'pipe', 'ignore'] });
   child.stdin.on('error', () => {});
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()));
+  const ended = new Promise<string>((resolve) => {
+    child.once('exit', (...how) => resolve(describeEnd(...how))).once('error', ({ message }) => resolve(message));
+  });
   const stop = async (): Promise<void> => {
     child.stdin.end();
     child.kill('SIGTERM');
+    const kill = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER);
     await ended;
+    clearTimeout(kill);
   };
   try {
     return { ...(await whereItListens(child, transport)), ended, stop };
@@ -75,7 +84,7 @@ async function whereItListens(child: Program, transport: string): Promise<Method
   const found = Promise.withResolvers<Method>();
   const timer = setTimeout(() => found.reject(new Error('it has not said where it listens')), PATIENCE);
   child.once('error', found.reject);
-  child.once('exit', (code) => found.reject(new Error(`it ended with status ${code}`)));
+  child.once('exit', (...how) => found.reject(new Error(describeEnd(...how))));
   createInterface(child.stdout).on('line', (line) => {
     try {
       const method = readLine(line, transport);
