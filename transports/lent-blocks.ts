@@ -42,7 +42,7 @@ export class LentBlock {
     this.#reuse();
   }
 
-  /** It is forgotten then: its next use need not be to be lent. */
+  /** It is forgotten first: whoever takes the block next need not lend it. */
   #reuse(): void {
     if (!this.#isLeft || this.#out !== 0 || !lent.delete(this.bytes.buffer)) return;
     giveBlockBack(this.bytes);

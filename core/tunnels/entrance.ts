@@ -4,7 +4,8 @@
  */
 import { allows } from '../access.ts';
 import type { Address } from '../address.ts';
-import { openDoor, untilClosed, type Door, type DoorContext, type DoorHost } from '../door.ts';
+import { openDoor, type Door, type DoorContext, type DoorHost } from '../door.ts';
+import { untilClosed } from '../source-end.ts';
 import { SluiceError } from '../errors.ts';
 import type { OpenTunnel } from '../gateway.ts';
 import type { CoreLog } from '../log.ts';
